@@ -1,0 +1,1 @@
+"""What runs beside the things measured: polling, signing, the outbox. No database, no ORM."""

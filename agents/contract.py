@@ -1,0 +1,78 @@
+"""All that a plugin author imports: what a discovery finds, what a pollster reads, and what both may raise.
+
+A **discovery** finds targets and reads them in bulk, once per polling cycle. A **pollster** turns those
+targets into samples of one meter. Both are plain objects without I/O of their own state: the cycle calls
+``discover`` once and then every pollster over all targets found.
+
+What a pollster SHALL do: leave a sample out when its value is not known (a failed measurement is a gap, never
+a zero); raise only for faults that concern all targets. What it MAY do: yield any number of samples per target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from metering.messages import Meter, Resource, Sample, volume_text
+
+__all__ = [
+    "Cycle",
+    "Discovery",
+    "DiscoveryFailed",
+    "Meter",
+    "Pollster",
+    "Problem",
+    "Resource",
+    "Sample",
+    "volume_text",
+]
+
+
+class DiscoveryFailed(Exception):
+    """Nothing could be found out this time (service away): a gap for all its pollsters, tried again next cycle."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that went wrong in a cycle without stopping it; shown by ``manage.py poll`` and logged."""
+
+    where: str
+    what: str
+
+
+@dataclass
+class Cycle:
+    """One polling cycle of one source: its instant, the node it runs on, and the problems met on the way.
+
+    ``timestamp`` (µs UTC) is the time of measurement that samples carry unless the target knows a better one.
+    """
+
+    node: str
+    timestamp: int
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, where: str, what: str) -> None:
+        """Record a problem with one target; the cycle goes on."""
+        self.problems.append(Problem(where=where, what=what))
+
+
+class Discovery(Protocol):
+    """Finds what can be read. ``name`` is what polling.yaml and pollsters refer to."""
+
+    name: ClassVar[str]
+
+    def discover(self, cycle: Cycle) -> Sequence[Any]:
+        """Return the targets, read in bulk. Raises DiscoveryFailed when nothing is known (not the same as none)."""
+        ...
+
+
+class Pollster(Protocol):
+    """Reads one meter from targets that its discovery found."""
+
+    name: ClassVar[str]
+    discovery: ClassVar[str]
+
+    def samples(self, targets: Sequence[Any], cycle: Cycle) -> Iterable[Sample]:
+        """Yield the samples of all targets; a target without a value yields nothing."""
+        ...

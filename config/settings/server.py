@@ -1,0 +1,66 @@
+"""The server side: store, collector, housekeeping, API, admin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from config import env
+from config.databases import parse_database_url
+from config.secrets import read_or_create
+
+from .base import *
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_filters",
+    "rest_framework",
+    "metering",
+    "agents",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+# Static files are served from the packages themselves: nothing to collect, nothing to forget.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+ALLOWED_HOSTS = env.text("CELOMETER_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+USE_X_FORWARDED_HOST = True
+SECRET_KEY = read_or_create(CELOMETER_HOME / "run" / "secret.key")
+
+DATABASES = {"default": parse_database_url(env.database_url() or "postgresql:///celometer")}
+
+# A sample may lie this far ahead of the server's clock, and not before the floor date.
+CELOMETER_FUTURE_BOUND = timedelta(hours=1)
+CELOMETER_FLOOR_DATE = datetime(2010, 1, 1, tzinfo=UTC)
+# An agent's clock may run ahead by this much.
+CELOMETER_CLOCK_SKEW = timedelta(minutes=5)

@@ -1,0 +1,1 @@
+"""The heart: what a sample is, how it is stored, how it is asked for."""
