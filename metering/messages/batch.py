@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from .body import MAX_BODY_BYTES, MAX_SAMPLES, Body, Origin, compress_body, decompress_body, encode_body
+from .body import MAX_BODY_BYTES, MAX_SAMPLES, Body, Origin, compress_body, decompress_body, encode_body, refuse_nul
 from .errors import Malformed, TamperedBody, UnsupportedVersion
 from .identity import derive_batch_id
 from .keys import PrivateKey
@@ -150,6 +150,7 @@ def parse_batch(data: bytes) -> SealedBatch:
     if header_length > _MAX_HEADER_BYTES or len(data) < header_end + _SIGNATURE_BYTES:
         raise Malformed(f"message of {len(data)} bytes cannot hold a header of {header_length} bytes and a signature")
     header_bytes = data[_PREFIX_BYTES:header_end]
+    refuse_nul(header_bytes, where="header")
     try:
         header = _decode_header(header_bytes)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Annotated, NamedTuple
@@ -19,7 +20,7 @@ from .merkle import hash_leaf, root_of
 from .samples import Meter, Resource, Sample
 from .volumes import VOLUME_MAX_LENGTH, VOLUME_PATTERN
 
-__all__ = ["MAX_BODY_BYTES", "MAX_SAMPLES", "Body", "Origin", "Row", "compress_body", "decompress_body", "encode_body"]
+__all__ = ["MAX_BODY_BYTES", "MAX_SAMPLES", "Body", "Origin", "Row", "compress_body", "decompress_body", "encode_body", "refuse_nul"]
 
 MAX_SAMPLES = MAX_POSITION + 1
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -29,6 +30,15 @@ Index = Annotated[int, msgspec.Meta(ge=0)]
 Microseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 VolumeText = Annotated[str, msgspec.Meta(max_length=VOLUME_MAX_LENGTH, pattern=VOLUME_PATTERN.replace("$", r"\Z"))]
 Row = tuple[Index, Index, Microseconds, VolumeText]
+
+
+_nul_escape = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000").search
+
+
+def refuse_nul(data: bytes, *, where: str) -> None:
+    """Raise Malformed for JSON text that holds a NUL character: no text column of the store can keep it."""
+    if b"\\u0000" in data and _nul_escape(data):
+        raise Malformed(f"{where}: a text holds the character NUL")
 
 
 class Origin(NamedTuple):
@@ -64,6 +74,7 @@ class Body(msgspec.Struct):
     @classmethod
     def decode(cls, data: bytes) -> Body:
         """Read a body. Raises Malformed naming what was wrong and where."""
+        refuse_nul(data, where="body")
         try:
             raw = _decode_raw_body(data)
             meters = [_decode_meter(meter) for meter in raw.meters]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
 __all__ = ["Meter", "MeterType", "Resource", "Sample"]
 
 MeterType = Literal["gauge", "delta", "cumulative"]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is measured: a name that keeps one type and one unit for ever."""
+    """What is measured: a name that keeps one type and one unit for ever.
 
-    name: str
+    The lengths are checked where a message is decoded, not here.
+    """
+
+    name: Name
     type: MeterType
-    unit: str
+    unit: Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class Resource(msgspec.Struct, forbid_unknown_fields=True):
@@ -25,10 +29,10 @@ class Resource(msgspec.Struct, forbid_unknown_fields=True):
     ``metadata`` is any JSON object; ``project`` and ``user`` are None where the thing belongs to nobody (a host).
     """
 
-    id: str
-    source: str
-    project: str | None = None
-    user: str | None = None
+    id: Name
+    source: Name
+    project: Name | None = None
+    user: Name | None = None
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

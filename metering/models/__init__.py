@@ -1,0 +1,26 @@
+"""Everything that is stored. Read top-down: who sends (agents), what came (ledger), what it says (samples, meters), who asks (accounts)."""
+
+from .accounts import ApiToken, Membership
+from .agents import Agent, AgentKey
+from .ledger import Batch, BatchBody, Origin, ParkedBatch, Quarantine
+from .meters import Meter, Resource, ResourceState, Series
+from .samples import RetentionClass, RollupMark, Sample
+
+__all__ = [
+    "Agent",
+    "AgentKey",
+    "ApiToken",
+    "Batch",
+    "BatchBody",
+    "Meter",
+    "Membership",
+    "Origin",
+    "ParkedBatch",
+    "Quarantine",
+    "Resource",
+    "ResourceState",
+    "RetentionClass",
+    "RollupMark",
+    "Sample",
+    "Series",
+]
