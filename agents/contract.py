@@ -68,10 +68,12 @@ class Discovery(Protocol):
 
 
 class Pollster(Protocol):
-    """Reads one meter from targets that its discovery found."""
+    """Reads one meter from targets that its discovery found. Its name is the meter's."""
 
-    name: ClassVar[str]
     discovery: ClassVar[str]
+
+    @property
+    def name(self) -> str: ...  # a class attribute will do as well
 
     def samples(self, targets: Sequence[Any], cycle: Cycle) -> Iterable[Sample]:
         """Yield the samples of all targets; a target without a value yields nothing."""
