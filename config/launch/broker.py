@@ -55,6 +55,8 @@ class EmbeddedBroker:
     used as it is. Port and password stay the same from start to start while the port is free.
     """
 
+    title = "broker"
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
         self._child: subprocess.Popen[bytes] | None = None
@@ -113,9 +115,7 @@ class EmbeddedBroker:
         log = place / "server.log"
         command = [_find_program(account), configuration]
         self._child = spawn_server(command, account=account, log=log)
-        if not await_ready(
-            self._child, ready=lambda: _answers(port, password=password), seconds=START_SECONDS
-        ):
+        if not await_ready(self._child, ready=lambda: _answers(port, password=password), seconds=START_SECONDS):
             raise LaunchError(f"The broker did not start; the end of {log}:\n{read_log_end(log)}")
 
 

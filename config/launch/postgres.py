@@ -71,6 +71,8 @@ class EmbeddedPostgres:
     used as it is. `durable=False` trades crash safety for speed and is meant for throw-away data.
     """
 
+    title = "PostgreSQL"
+
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         self.directory = directory.absolute()
         self.durable = durable
@@ -199,9 +201,7 @@ def _initialise(data: Path, *, programs: Path, account: Account, durable: bool) 
         reason = (result.stderr or result.stdout).strip().splitlines()[-3:]
         raise LaunchError(f"PostgreSQL could not make its data in {draft}:\n" + "\n".join(reason))
     with (draft / "postgresql.conf").open("a") as file:
-        file.write(
-            "\n# Written anew at every start, and wins over the lines above.\ninclude 'celometer.conf'\n"
-        )
+        file.write("\n# Written anew at every start, and wins over the lines above.\ninclude 'celometer.conf'\n")
     draft.rename(data)
 
 
@@ -266,7 +266,7 @@ def _make_role(programs: Path, *, account: Account, socket_directory: Path, pass
         SELECT 'CREATE DATABASE {DATABASE} OWNER {ROLE}'
             WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
     """
-    command = [programs / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"]
+    command: list[str | Path] = [programs / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"]
     command += ["-h", socket_directory, "-U", SUPERUSER, "-d", "postgres"]
     options = account.popen_options()
     del options["stdin"]

@@ -75,7 +75,7 @@ def stop_server(
 ) -> None:
     """Send the signals in order, each with its seconds to work, until the process is gone."""
     for number, seconds in steps:
-        if process is None or not process.is_running():
+        if process is None or not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             break
         try:
             process.send_signal(number)
@@ -89,11 +89,15 @@ def stop_server(
 
 
 def _await_end(process: psutil.Process, *, child: subprocess.Popen[bytes] | None, seconds: float) -> None:
-    """A child of ours must be reaped, or it stays as a zombie; a survivor of a killed run is not ours to reap."""
+    """A child of ours must be reaped; a survivor of a killed run is another's to reap, so a zombie counts as gone."""
     if child is not None and child.pid == process.pid:
         child.wait(timeout=seconds)
-    else:
-        process.wait(timeout=seconds)
+        return
+    give_up_at = time.monotonic() + seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > give_up_at:
+            raise psutil.TimeoutExpired(seconds, pid=process.pid)
+        time.sleep(0.02)
 
 
 def read_log_end(log: Path, *, lines: int = 5) -> str:

@@ -1,0 +1,141 @@
+"""The launcher's command line: run, up, down, status."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from rich.console import Console
+
+from config import env
+from config.launch import summary
+from config.launch.broker import EmbeddedBroker
+from config.launch.errors import LaunchError
+from config.launch.home import Home
+from config.launch.identity import is_same_process
+from config.launch.postgres import EmbeddedPostgres
+from config.launch.supervisor import DEFAULT_PORT, Supervisor, stop_leftovers, stop_servers
+from config.launch.terminal import Terminal
+
+DOWN_SECONDS = 90.0
+
+
+def run(*, detached: bool) -> int:
+    """Everything in the foreground, until Ctrl-C."""
+    Supervisor(Home(env.home()), port=read_port(), terminal=Terminal(), detached=detached).run()
+    return 0
+
+
+def up() -> int:
+    """Everything in the background; returns when it is ready."""
+    home = Home(env.home())
+    with home.lock():  # a clear refusal, before a process is started that would only say the same
+        read_port()
+    with home.launch_log.open("w") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "config.launch", "run", "--detached"],
+            cwd=env.REPOSITORY,
+            env=os.environ | {"COLUMNS": str(shutil.get_terminal_size().columns)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        return _follow(child, home=home)
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        return 130
+
+
+def _follow(child: subprocess.Popen[bytes], *, home: Home) -> int:
+    """Show what the supervisor says until it is ready, or has ended."""
+    with home.launch_log.open() as output:
+        while child.poll() is None:
+            record = home.read_record()
+            is_ready = record.is_ready and record.supervisor_pid == child.pid
+            print(output.read(), end="", flush=True)
+            if is_ready:
+                return 0
+            time.sleep(0.1)
+        print(output.read(), end="", flush=True)
+    return child.returncode or 1
+
+
+def down() -> int:
+    """Stop everything of this home, whoever started it and however that ended."""
+    home = Home(env.home())
+    terminal = Terminal()
+    record = home.read_record()
+    if is_same_process(record.supervisor):
+        terminal.say(f"Stopping process {record.supervisor_pid} and all that it runs …")
+        os.kill(record.supervisor_pid, signal.SIGTERM)
+        give_up_at = time.monotonic() + DOWN_SECONDS
+        while is_same_process(record.supervisor) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+    with home.lock():
+        stop_leftovers(home, terminal=terminal)
+        stop_servers(home)
+    terminal.say(f"Nothing of Celometer runs on {home.root} now.")
+    return 0
+
+
+def status() -> int:
+    """What runs; the exit code is 0 when it does."""
+    home = Home(env.home())
+    servers = {server.title: server.pid for server in (EmbeddedPostgres(home.postgres), EmbeddedBroker(home.broker))}
+    record = home.read_record()
+    is_up = is_same_process(record.supervisor)
+    if is_up or any(servers.values()):
+        summary.print_status(Console(), record=record, servers=servers)
+    if not is_up:
+        print(f"Celometer does not run on {home.root}: `make up` or `make run` starts it.")
+        return 3
+    print(f"{summary.base_url(record.port)}/ {'answers' if summary.is_ready(record.port) else 'does not answer'}")
+    return 0
+
+
+def read_port() -> int:
+    """The API's port. Raises BadSetting."""
+    port = env.integer("CELOMETER_PORT", DEFAULT_PORT) or DEFAULT_PORT
+    if port > 65_535:
+        raise env.BadSetting(f"CELOMETER_PORT={port}: expected a port number of at most 65535")
+    return port
+
+
+def describe_os_error(error: OSError) -> str:
+    """What to do about a system call that failed, for the ways in which a home fails."""
+    place = error.filename or env.home()
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"No space is left for {place}: free some, or set CELOMETER_HOME to a directory on another disk."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{place} cannot be written ({error.strerror}): set CELOMETER_HOME to a directory of yours."
+    return f"{place}: {error.strerror or error}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m config.launch", description=__doc__)
+    parser.add_argument("command", choices=["run", "up", "down", "status"])
+    parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    try:
+        if options.command == "run":
+            return run(detached=options.detached)
+        return {"up": up, "down": down, "status": status}[options.command]()
+    except (LaunchError, env.BadSetting) as error:
+        text = str(error)
+    except OSError as error:
+        text = describe_os_error(error)
+    print(f"celometer: {text}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

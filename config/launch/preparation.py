@@ -1,0 +1,105 @@
+"""Everything that a start needs from Django, in one process of its own: `python -m config.launch.preparation`.
+
+Migrates the store, makes and enrols the node's key, makes partitions, and sees to an operator's token and an
+administrator. Each step may be repeated. Prints one JSON object for the supervisor; the commands' own words go
+to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+from config import env
+from config.launch.home import Home
+
+OPERATOR = "operator"
+ADMINISTRATOR = "admin"
+
+
+def prepare(home: Home) -> dict[str, object]:
+    """Bring store and keys to the state that the roles expect, and say what was done and how long it took."""
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "store migrated"):
+        _call("migrate", interactive=False, verbosity=0)
+    with _timed(seconds, "node enrolled"):
+        _enroll_node()
+    with _timed(seconds, "partitions made"):
+        _call("housekeep")
+    with _timed(seconds, "access prepared"):
+        _keep_token(home)
+        admin = _make_administrator(home)
+    return {"seconds": seconds, "admin": admin, "node": env.node()}
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    seconds[name] = time.monotonic() - begun
+
+
+def _call(command: str, *arguments: str, **options: object) -> str:
+    from django.core.management import call_command
+
+    output = StringIO()
+    call_command(command, *arguments, stdout=output, stderr=sys.stderr, **options)
+    return output.getvalue()
+
+
+def _enroll_node() -> None:
+    from agents.keys import load_or_create
+
+    key = Path(env.text("CELOMETER_AGENT_KEY", str(env.home() / "agent" / "key.pem")))
+    load_or_create(key)
+    _call("enroll", env.node(), "--public-key", str(key.with_suffix(".pub")))
+
+
+def _keep_token(home: Home) -> None:
+    """The same token from run to run, as long as the store knows it."""
+    from metering.models import ApiToken
+
+    try:
+        token = home.token_file.read_text().strip()
+    except FileNotFoundError:
+        token = ""
+    if token and ApiToken.objects.filter(digest=ApiToken.digest_of(token), revoked_at=None).exists():
+        return
+    token = _call("token", OPERATOR, "--operator").split()[-1]
+    home.write_private(home.token_file, token + "\n")
+
+
+def _make_administrator(home: Home) -> str:
+    """An administrator where the store has none at all; the name of the one whose password is in the home."""
+    from django.contrib.auth import get_user_model
+
+    users = get_user_model()._default_manager
+    if users.filter(is_superuser=True).exists():
+        return ADMINISTRATOR if home.admin_password_file.exists() else ""
+    password = secrets.token_urlsafe(12)
+    user, _ = users.get_or_create(username=ADMINISTRATOR)
+    user.is_staff = user.is_superuser = True
+    user.set_password(password)
+    user.save()
+    home.write_private(home.admin_password_file, password + "\n")
+    return ADMINISTRATOR
+
+
+def main() -> None:
+    os.environ["CELOMETER_SETTINGS"] = "server"
+    env.select_settings()
+    import django
+
+    django.setup()
+    print(json.dumps(prepare(Home(env.home()))))
+
+
+if __name__ == "__main__":
+    main()
