@@ -13,6 +13,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 CELOMETER_HOME = env.home()
 CELOMETER_NODE = env.node()
 CELOMETER_CONFIG_DIR = env.text("CELOMETER_CONFIG_DIR")
+CELOMETER_DEFAULTS_DIR = env.REPOSITORY / "config" / "defaults"
 CELOMETER_POLL_INTERVAL = env.integer("CELOMETER_POLL_INTERVAL", None)
 
 LOGGING = {

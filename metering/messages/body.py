@@ -20,7 +20,17 @@ from .merkle import hash_leaf, root_of
 from .samples import Meter, Resource, Sample
 from .volumes import VOLUME_MAX_LENGTH, VOLUME_PATTERN
 
-__all__ = ["MAX_BODY_BYTES", "MAX_SAMPLES", "Body", "Origin", "Row", "compress_body", "decompress_body", "encode_body", "refuse_nul"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_SAMPLES",
+    "Body",
+    "Origin",
+    "Row",
+    "compress_body",
+    "decompress_body",
+    "encode_body",
+    "refuse_nul",
+]
 
 MAX_SAMPLES = MAX_POSITION + 1
 MAX_BODY_BYTES = 64 * 1024 * 1024

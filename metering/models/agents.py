@@ -29,18 +29,28 @@ class AgentKey(models.Model):
     """A public key, when it counts and what it may sign for."""
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="keys")
-    key_id = models.CharField(max_length=16, unique=True, help_text="First 16 hex digits of SHA-256 over the public key.")
+    key_id = models.CharField(
+        max_length=16, unique=True, help_text="First 16 hex digits of SHA-256 over the public key."
+    )
     public_key = models.BinaryField(max_length=32)
     valid_from = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField(null=True, blank=True, help_text="Empty: until it is revoked.")
     revoked_at = models.DateTimeField(null=True, blank=True)
     allowed_sources = ArrayField(
-        models.CharField(max_length=255), default=list, blank=True, help_text="Sources it may sign samples of. Empty: any."
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        help_text="Sources it may sign samples of. Empty: any.",
     )
     allowed_projects = ArrayField(
-        models.CharField(max_length=255), default=list, blank=True, help_text="Projects it may sign samples of. Empty: any."
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        help_text="Projects it may sign samples of. Empty: any.",
     )
-    duplicate_count = models.BigIntegerField(default=0, editable=False, help_text="Batches received again and not stored again.")
+    duplicate_count = models.BigIntegerField(
+        default=0, editable=False, help_text="Batches received again and not stored again."
+    )
 
     class Meta:
         ordering = ["agent", "-valid_from"]

@@ -91,7 +91,9 @@ class Quarantine(models.Model):
     detail = models.TextField()
     message = models.BinaryField()
     origin = models.JSONField(default=dict, help_text="How it came: queue, content type, headers.")
-    agent_name = models.CharField(max_length=255, blank=True, help_text="As the message says; true only if its signature is.")
+    agent_name = models.CharField(
+        max_length=255, blank=True, help_text="As the message says; true only if its signature is."
+    )
     batch_id = models.UUIDField(null=True)
     received_count = models.IntegerField(default=1)
     received_at = models.DateTimeField(default=timezone.now)

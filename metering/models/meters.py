@@ -16,13 +16,17 @@ class Meter(models.Model):
     name = models.CharField(max_length=255)
     type = models.CharField(max_length=16)
     unit = models.CharField(max_length=255, blank=True)
-    service = models.CharField(max_length=64, help_text="The service that the meter belongs to, such as compute or volume.")
+    service = models.CharField(
+        max_length=64, help_text="The service that the meter belongs to, such as compute or volume."
+    )
 
     class Meta:
         ordering = ["name", "unit", "type"]
         constraints = [
             models.UniqueConstraint(fields=["name", "type", "unit"], name="meter_name_type_unit_unique"),
-            models.CheckConstraint(condition=models.Q(type__in=["gauge", "delta", "cumulative"]), name="meter_type_known"),
+            models.CheckConstraint(
+                condition=models.Q(type__in=["gauge", "delta", "cumulative"]), name="meter_type_known"
+            ),
         ]
 
     def __str__(self) -> str:

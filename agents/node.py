@@ -1,0 +1,101 @@
+"""One node's agent, put together from its settings: registry → poller → outbox → sender."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from celery import current_app
+from django.conf import settings
+
+from metering.messages import PrivateKey
+
+from .keys import load_or_create
+from .outbox import Outbox
+from .poller import Poller
+from .polling import Polled, Source, load_sources, poll_source
+from .registry import load_registry
+from .sender import Sender
+
+__all__ = ["COLLECT_TASK", "Node", "config_path", "open_outbox", "publish_batch", "read_sources", "source_reader"]
+
+# The collector's doorway. Its code stands on the other side of the trust line: only the name is known here.
+COLLECT_TASK = "metering.collect"
+COLLECT_QUEUE = "collector"
+
+
+def config_path(name: str) -> Path:
+    """Where a configuration file is read from: $CELOMETER_CONFIG_DIR if it is there, else the shipped default."""
+    own = Path(settings.CELOMETER_CONFIG_DIR) / name if settings.CELOMETER_CONFIG_DIR else None
+    return own if own and own.exists() else Path(settings.CELOMETER_DEFAULTS_DIR) / name
+
+
+def read_sources() -> list[Source]:
+    """The sources of polling.yaml, with CELOMETER_POLL_INTERVAL applied. Raises BadPollingFile."""
+    return load_sources(config_path("polling.yaml"), interval_seconds=settings.CELOMETER_POLL_INTERVAL)
+
+
+def read_key() -> PrivateKey:
+    """This agent's key, made on first use. Raises BadKeyFile."""
+    return load_or_create(Path(settings.CELOMETER_AGENT_KEY))
+
+
+def open_outbox() -> Outbox:
+    """This node's outbox."""
+    return Outbox(
+        settings.CELOMETER_HOME / "agent" / "outbox.sqlite3",
+        key=read_key(),
+        agent=settings.CELOMETER_NODE,
+        max_bytes=settings.CELOMETER_OUTBOX_MAX_BYTES,
+    )
+
+
+def source_reader() -> Callable[[Source], Polled]:
+    """What polls a source on this node."""
+    registry = load_registry(libvirt_uri=settings.CELOMETER_LIBVIRT_URI)
+    return partial(
+        poll_source,
+        discoveries=registry.discoveries,
+        pollsters=registry.pollsters.values(),
+        node=settings.CELOMETER_NODE,
+    )
+
+
+def publish_batch(message: bytes) -> None:
+    """Hand one batch to the broker; returns when it has it, raises when it may not."""
+    current_app.send_task(
+        COLLECT_TASK,
+        args=(message,),
+        argsrepr="a signed batch",
+        queue=COLLECT_QUEUE,
+        serializer="celometer-batch",
+        ignore_result=True,
+        retry=False,
+    )
+
+
+class Node:
+    """The running agent of a node: its threads are started and stopped together."""
+
+    def __init__(self) -> None:
+        self.outbox = open_outbox()
+        self.sender = Sender(self.outbox, publish_batch, keep_seconds=settings.CELOMETER_OUTBOX_KEEP_SECONDS)
+        self.poller = Poller(
+            [source for source in read_sources() if source.queue == "compute"],
+            poll=source_reader(),
+            outbox=self.outbox,
+            labels=settings.CELOMETER_LABELS,
+            on_batch=self.sender.wake,
+        )
+
+    def start(self) -> None:
+        self.sender.start()
+        self.poller.start()
+
+    def stop(self) -> None:
+        """Ask both threads to end and give a poll that runs a moment to finish; what is not sent waits in the outbox."""
+        self.poller.stop()
+        self.sender.stop()
+        self.poller.join(timeout=5)
+        self.sender.join(timeout=5)

@@ -1,0 +1,79 @@
+"""The one Celery app of all roles: ``celery -A config worker -Q QUEUE`` and ``celery -A config beat``."""
+
+from __future__ import annotations
+
+import importlib
+
+from celery import Celery, signals
+
+from . import env, redis_transport
+from .clock import housekeeping_schedule, polling_schedule
+from .queues import check_queues, queue_declarations, read_url, routes, transport_options
+from .serialization import BATCH_SERIALIZER, register_batches
+
+env.select_settings()
+register_batches()
+redis_transport.install()
+
+SIDE = env.side()
+# The server's roles speak to each other on a broker that agents may not know; agents know only the shared one.
+_BROKER_URL = env.server_broker_url() if SIDE == "server" else env.broker_url()
+
+app = Celery("celometer")
+app.conf.update(
+    broker_url=_BROKER_URL,
+    broker_transport_options=transport_options(_BROKER_URL),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    include=["agents.tasks"] if SIDE == "agent" else ["metering.collector.tasks", "metering.housekeeping.tasks"],
+    task_queues=queue_declarations(),
+    task_routes=routes(),
+    task_create_missing_queues=False,
+    task_default_queue="central" if SIDE == "agent" else "store",
+    # JSON or our own bytes, never pickle.
+    accept_content=["json", BATCH_SERIALIZER],
+    task_serializer="json",
+    task_ignore_result=True,
+    task_store_errors_even_if_ignored=False,
+    # Acknowledged after the work is done; what fails or dies goes back to the broker.
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_acks_on_failure_or_timeout=False,
+    # One process per role: libvirt cannot be forked, one outbox has one sender, and more work is more workers.
+    worker_pool="solo",
+    worker_prefetch_multiplier=1,
+    worker_consumer="config.worker:Consumer",
+    # Nobody who merely has a login on the broker may command a worker.
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    timezone="UTC",
+    beat_scheduler="celery.beat:Scheduler",
+)
+
+
+@signals.beat_init.connect
+def _schedule_ticks(sender: object, **_: object) -> None:
+    """Read polling.yaml only where ticks are made from it."""
+    if SIDE == "server":
+        app.conf.beat_schedule = housekeeping_schedule()
+    else:
+        app.conf.beat_schedule = polling_schedule(importlib.import_module("agents.node").read_sources())
+
+
+@signals.celeryd_after_setup.connect
+def _take_side(sender: str, instance: object, **_: object) -> None:
+    """Refuse queues of the other side, and read from the broker where this worker's queues lie."""
+    names = {queue.alias or name for name, queue in app.amqp.queues.consume_from.items()}
+    check_queues(names, side=SIDE)
+    app.conf.broker_read_url = read_url(names)
+    if "compute" in names:
+        importlib.import_module("agents.tasks").run_node()
+
+
+@signals.worker_shutdown.connect
+def _stop_node(**_: object) -> None:
+    if SIDE == "agent":
+        importlib.import_module("agents.tasks").stop_node()

@@ -1,0 +1,95 @@
+"""The consumer of all workers: what stock Celery would discard before a task runs is kept here.
+
+Celery logs and drops a body that it cannot decode, a task that it does not know, an expired one; it obeys headers such as ``eta`` from
+whoever wrote them. On the collector's queue every message is somebody's measurement or an attack: both are worth keeping.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from celery.worker import consumer
+from kombu.transport.base import Message
+
+from . import env
+from .serialization import BATCH_CONTENT_TYPE
+
+__all__ = ["Consumer", "refusal_of"]
+
+logger = logging.getLogger(__name__)
+_COLLECT_TASK = "metering.collect"
+
+
+class Consumer(consumer.Consumer):
+    """Celery's consumer without its side channels, and with a gate in front of the collector's queue."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # Mingle and gossip let any client of the broker tell a worker which tasks are revoked.
+        super().__init__(*args, **{**options, "without_mingle": True, "without_gossip": True})
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
+        handle = super().create_task_handler(*args, **options)
+        if env.side() != "server" or "collector" not in self.app.amqp.queues.consume_from:
+            return handle
+
+        def admit(message: Message) -> None:
+            refusal = refusal_of(message)
+            if refusal:
+                _keep(message, *refusal)
+                return
+            message.headers = _plain_headers(message)
+            handle(message)
+
+        return admit
+
+
+def refusal_of(message: Message) -> tuple[str, str] | None:
+    """Why a message on the collector's queue is no batch: (reason, detail); None when it may be one."""
+    task = (message.headers or {}).get("task")
+    if task != _COLLECT_TASK:
+        return "unknown_task", f"task {task!r}: expected {_COLLECT_TASK!r}"
+    if message.content_type != BATCH_CONTENT_TYPE:
+        return "content_type", f"content type {message.content_type!r}: expected {BATCH_CONTENT_TYPE!r}"
+    return None
+
+
+def _plain_headers(message: Message) -> dict[str, Any]:
+    """What Celery needs to run the task and nothing that a sender could steer it with (eta, expires, retries, time limits)."""
+    return {
+        "lang": "py",
+        "task": _COLLECT_TASK,
+        "id": str(uuid4()),
+        "root_id": None,
+        "parent_id": None,
+        "argsrepr": "a batch",
+    }
+
+
+def _keep(message: Message, reason: str, detail: str) -> None:
+    """Quarantine, then acknowledge. While the store is away the message goes back and is looked at again."""
+    quarantine = importlib.import_module("metering.collector.quarantine")
+    ingestion = importlib.import_module("metering.collector.ingestion")
+    body = message.body
+    raw = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body or b"")
+    origin = {"queue": "collector", "content_type": str(message.content_type), "headers": _shown(message.headers)}
+    try:
+        with ingestion.waiting_for_store():
+            quarantine.put_in_quarantine(raw, reason=reason, detail=detail, origin=origin)
+    except Exception as error:
+        logger.error("store is away, a foreign message goes back to the broker: %s", error)
+        time.sleep(1)
+        message.requeue()
+        return
+    logger.warning("quarantined a foreign message: %s: %s", reason, detail)
+    message.ack()
+
+
+def _shown(headers: Any) -> dict[str, str]:
+    """Headers as text of bounded length: they are evidence, not data."""
+    items = headers.items() if isinstance(headers, dict) else [("headers", headers)]
+    return {str(name)[:100]: repr(value)[:500] for name, value in list(items)[:50]}

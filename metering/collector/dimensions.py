@@ -1,0 +1,145 @@
+"""Ids of what samples refer to: found in memory, else in the store, else made.
+
+New rows are inserted before the batch's own transaction, each table in a short transaction of its own and sorted by key: so collectors
+neither wait for one another nor deadlock. A row made for a batch that then is refused does no harm: nothing refers to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import connection, transaction
+from psycopg2.extras import execute_values
+
+from metering.messages import Body, Meter, Resource
+
+from .services import service_of
+
+__all__ = ["DimensionIds", "Dimensions"]
+
+_CACHE_LIMIT = 500_000
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+class DimensionIds(NamedTuple):
+    """Row ids parallel to the body's lists of meters and resources."""
+
+    meters: list[int]
+    resources: list[int]
+    states: list[int]
+
+
+class _Table(NamedTuple):
+    """How one small table is looked up and filled. ``find`` must use the unique index, NULLs included."""
+
+    find: str
+    insert: str
+
+
+_METERS = _Table(
+    find="""SELECT wanted.name, wanted.type, wanted.unit, m.id FROM (VALUES %s) AS wanted(name, type, unit)
+            JOIN metering_meter m USING (name, type, unit)""",
+    insert="INSERT INTO metering_meter (name, type, unit, service) VALUES %s ON CONFLICT DO NOTHING",
+)
+_RESOURCES = _Table(
+    find="""SELECT wanted.resource_id, wanted.source, wanted.project_id, wanted.user_id, r.id
+            FROM (VALUES %s) AS wanted(resource_id, source, project_id, user_id)
+            JOIN metering_resource r ON r.resource_id = wanted.resource_id AND r.source = wanted.source
+             AND r.project_id IS NOT DISTINCT FROM wanted.project_id::text
+             AND r.user_id IS NOT DISTINCT FROM wanted.user_id::text""",
+    insert="INSERT INTO metering_resource (resource_id, source, project_id, user_id) VALUES %s ON CONFLICT DO NOTHING",
+)
+_STATES = _Table(
+    find="SELECT s.digest, s.id FROM (VALUES %s) AS wanted(digest) JOIN metering_resourcestate s USING (digest)",
+    insert="INSERT INTO metering_resourcestate (digest, metadata) VALUES %s ON CONFLICT DO NOTHING",
+)
+_SERIES = _Table(
+    find="""SELECT wanted.meter_id, wanted.resource_id, s.id FROM (VALUES %s) AS wanted(meter_id, resource_id)
+            JOIN metering_series s USING (meter_id, resource_id)""",
+    insert="INSERT INTO metering_series (meter_id, resource_id) VALUES %s ON CONFLICT DO NOTHING",
+)
+
+
+class Dimensions:
+    """Resolves batches to ids and remembers what it saw; rows are never deleted, so memory never lies."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, int] = {}
+
+    def clear(self) -> None:
+        """Forget everything; only an emptied store calls for it."""
+        self._known.clear()
+
+    def resolve(self, body: Body) -> DimensionIds:
+        """The ids of all meters, resources and states of a batch, made where missing; and its series exist afterwards.
+
+        No statement when everything was seen before.
+        """
+        if len(self._known) > _CACHE_LIMIT:
+            self._known.clear()
+        meters = self._ids(_METERS, [_meter_key(meter) for meter in body.meters], _meter_row)
+        resources = self._ids(_RESOURCES, [_resource_key(resource) for resource in body.resources], _resource_row)
+        states = self._state_ids(body)
+        pairs = {(meters[row[0]], resources[row[1]]) for row in body.rows}
+        self._ids(_SERIES, sorted(pairs), lambda pair: pair)
+        return DimensionIds(meters, resources, states)
+
+    def _state_ids(self, body: Body) -> list[int]:
+        keys: list[tuple[str, bytes]] = []
+        texts: dict[tuple[str, bytes], str] = {}
+        for resource, digest in zip(body.resources, body.resource_digests, strict=True):
+            # The whole resource's digest is at hand and stands for its metadata; only unseen ones are encoded again.
+            known = self._known.get(("resource digest", digest))
+            if known is None:
+                encoded = _encode_sorted(resource.metadata)
+                key = ("state", sha256(encoded).digest())
+                texts[key] = encoded.decode()
+            else:
+                key = ("resource digest", digest)
+            keys.append(key)
+        ids = self._ids(_STATES, keys, lambda key: (key[1], texts[key]))
+        for digest, state_id in zip(body.resource_digests, ids, strict=True):
+            self._known["resource digest", digest] = state_id
+        return ids
+
+    def _ids(self, table: _Table, keys: Sequence[Any], row_of: Callable[[Any], tuple[Any, ...]]) -> list[int]:
+        missing = {key for key in keys if key not in self._known}
+        if missing:
+            self._find(table, missing)
+            absent = sorted((key for key in missing if key not in self._known), key=repr)
+            if absent:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    execute_values(cursor.cursor, table.insert, [row_of(key) for key in absent], page_size=len(absent))
+                self._find(table, absent)
+        return [self._known[key] for key in keys]
+
+    def _find(self, table: _Table, keys: Iterable[Any]) -> None:
+        wanted = {_lookup(key): key for key in keys}
+        with connection.cursor() as cursor:
+            rows = execute_values(cursor.cursor, table.find, list(wanted), page_size=len(wanted), fetch=True)
+        for *found, row_id in rows:
+            self._known[wanted[tuple(bytes(part) if isinstance(part, memoryview) else part for part in found)]] = row_id
+
+
+def _meter_key(meter: Meter) -> tuple[str, ...]:
+    return ("meter", meter.name, meter.type, meter.unit)
+
+
+def _meter_row(key: tuple[str, ...]) -> tuple[str, ...]:
+    return (*key[1:], service_of(key[1]))
+
+
+def _resource_key(resource: Resource) -> tuple[str | None, ...]:
+    return ("resource", resource.id, resource.source, resource.project, resource.user)
+
+
+def _resource_row(key: tuple[str | None, ...]) -> tuple[str | None, ...]:
+    return key[1:]
+
+
+def _lookup(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    # The first word of a key names its table, except for series, whose key is the pair of ids.
+    return key[1:] if isinstance(key[0], str) else key

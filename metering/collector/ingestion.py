@@ -1,0 +1,137 @@
+"""Taking one message in: the only way into the store, for tasks, the API, housekeeping and operators alike."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from metering.messages import MessageRefused
+from metering.models import AgentKey, Batch, ParkedBatch, Quarantine
+
+from .dimensions import Dimensions
+from .errors import ConflictingBatch, PartitionMissing, StoreAway, StoreRefused
+from .quarantine import put_in_quarantine
+from .verification import VerifiedBatch, verify
+from .writer import write_batch
+
+__all__ = ["Outcome", "Result", "dimensions", "ingest", "release", "store_message", "waiting_for_store"]
+
+logger = logging.getLogger(__name__)
+dimensions = Dimensions()
+
+# SQLSTATE classes after which the same statement may succeed later: connection, transaction rollback, resources, object state
+# (locks), operator intervention, system error.
+_TRANSIENT_CLASSES = ("08", "40", "53", "55", "57", "58")
+
+
+class Result(StrEnum):
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    PARKED = "parked"
+    QUARANTINED = "quarantined"
+
+
+class Outcome(NamedTuple):
+    """What became of a message; ``reason`` and ``detail`` are empty unless it was quarantined."""
+
+    result: Result
+    batch_id: UUID | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+def ingest(message: bytes, *, now: datetime | None = None) -> Outcome:
+    """Take a message in; committed when this returns. Raises StoreAway only: everything else ends in an Outcome."""
+    now = now or timezone.now()
+    with waiting_for_store():
+        try:
+            return store_message(message, now=now)
+        except MessageRefused as refusal:
+            reason, detail = refusal.code, refusal.detail
+        except StoreAway:
+            raise
+        except Exception as error:
+            # A fault of ours must not lose a message or kill the worker: it is kept, and the log has the trace.
+            logger.exception("a message could not be taken in")
+            reason, detail = "internal_error", f"{type(error).__name__}: {error}"
+        put_in_quarantine(message, reason=reason, detail=detail, now=now)
+    logger.warning("quarantined a message: %s: %s", reason, detail)
+    return Outcome(Result.QUARANTINED, None, reason, detail)
+
+
+def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Outcome:
+    """Verify and write a message, or park it until its partitions exist. Raises MessageRefused or StoreAway."""
+    with waiting_for_store():
+        batch = verify(message, now=now, waived=waived)
+        ids = dimensions.resolve(batch.body)
+        batch_id = batch.sealed.header.id
+        try:
+            stored = write_batch(batch, ids, now=now)
+        except PartitionMissing:
+            ParkedBatch.objects.bulk_create(
+                [ParkedBatch(id=batch_id, message=message, waived=waived, parked_at=now)], ignore_conflicts=True
+            )
+            return Outcome(Result.PARKED, batch_id)
+        if stored:
+            return Outcome(Result.STORED, batch_id)
+        _acknowledge_duplicate(batch)
+        return Outcome(Result.DUPLICATE, batch_id)
+
+
+def _acknowledge_duplicate(batch: VerifiedBatch) -> None:
+    """Count a batch that is in the ledger. Raises ConflictingBatch if it is not the same and no poll's repeat either.
+
+    A poll done twice for the same due measures twice but is one batch: its agent, named in the id, is the same, and the first counts.
+    """
+    header = batch.sealed.header
+    first = Batch.objects.select_related("key").get(pk=header.id)
+    same = bytes(first.header_digest).hex() == batch.sealed.header_digest
+    if not same and (batch.body.origins or first.key.agent_id != batch.key.agent_id):
+        raise ConflictingBatch(
+            f"batch {header.id} is in the ledger with another header, recorded {first.recorded_at:%Y-%m-%d %H:%M:%S}"
+        )
+    AgentKey.objects.filter(pk=batch.key.pk).update(duplicate_count=F("duplicate_count") + 1)
+
+
+def release(entry: Quarantine, *, by: object, now: datetime | None = None) -> Outcome:
+    """Try a quarantined message again on an operator's word, policy waived; signature and form never are.
+
+    Stored, parked or known already: the entry is marked as released. Still refused: the entry keeps the new reason.
+    """
+    now = now or timezone.now()
+    try:
+        outcome = store_message(bytes(entry.message), now=now, waived=True)
+    except MessageRefused as refusal:
+        return Outcome(Result.QUARANTINED, entry.batch_id, refusal.code, refusal.detail)
+    with transaction.atomic():
+        Quarantine.objects.filter(pk=entry.pk).update(released_at=now, released_by=by)
+    return outcome
+
+
+@contextmanager
+def waiting_for_store() -> Iterator[None]:
+    """Turn what the database says into StoreAway (try later) or StoreRefused (never)."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError) as error:
+        if is_transient(error):
+            connection.close_if_unusable_or_obsolete()
+            raise StoreAway(str(error).strip()) from error
+        raise StoreRefused(str(error).strip()) from error
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same statement may succeed later. Without a code the connection itself is gone."""
+    code = getattr(error.__cause__, "pgcode", None)
+    if code is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return code.startswith(_TRANSIENT_CLASSES)

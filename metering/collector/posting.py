@@ -1,0 +1,121 @@
+"""Samples that are posted to the API: signed by the API's own key, then taken in like any other batch."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from django.conf import settings
+
+from metering.messages import Link, PrivateKey, Sample, SealedBatch, seal_batch
+from metering.models import Agent, AgentKey, Batch
+
+from .ingestion import Result, store_message
+from .tasks import request_partitions
+from .verification import to_microseconds
+
+__all__ = ["Posted", "post_samples"]
+
+AGENT = "api"
+_PARKED_WAIT_SECONDS = 10.0
+_PARKED_LOOK_SECONDS = 0.05
+
+
+class Posted(NamedTuple):
+    """Where posted samples stand: ``sample_id(batch_id, position)`` is each one's id. ``parked``: kept, but not yet to be read."""
+
+    batch_id: UUID
+    parked: bool
+
+
+class _Signer:
+    """The key of this machine's API and this process's stream."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key = _load_key(settings.CELOMETER_HOME / "api" / "key.pem")
+        self._stream = uuid4()
+        self._sequence = 0
+        self._previous = ""
+        _enroll(self._key)
+
+    def seal(self, samples: Sequence[Sample], *, poster: str, now: datetime) -> SealedBatch:
+        moment = to_microseconds(now)
+        with self._lock:
+            sealed = seal_batch(
+                samples,
+                key=self._key,
+                agent=AGENT,
+                source=AGENT,
+                due=moment,
+                made=moment,
+                unit=secrets.token_hex(16),
+                link=Link(self._stream, self._sequence + 1, self._previous),
+                poster=poster,
+            )
+            self._sequence += 1
+            self._previous = sealed.header_digest
+        return sealed
+
+
+_signer: _Signer | None = None
+_signer_lock = threading.Lock()
+
+
+def post_samples(samples: Sequence[Sample], *, poster: str, now: datetime) -> Posted:
+    """Sign and store samples; committed when this returns. Raises MessageRefused (nothing is stored) or StoreAway.
+
+    Samples of a time that has no partition yet wait for housekeeping to make one, and this call with them for a while; after that
+    the answer says ``parked``: they are safe and will be readable soon.
+    """
+    sealed = _the_signer().seal(samples, poster=poster, now=now)
+    outcome = store_message(sealed.to_bytes(), now=now)
+    if outcome.result is not Result.PARKED:
+        return Posted(sealed.header.id, parked=False)
+    request_partitions()
+    deadline = time.monotonic() + _PARKED_WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if Batch.objects.filter(pk=sealed.header.id).exists():
+            return Posted(sealed.header.id, parked=False)
+        time.sleep(_PARKED_LOOK_SECONDS)
+    return Posted(sealed.header.id, parked=True)
+
+
+def _the_signer() -> _Signer:
+    global _signer
+    with _signer_lock:
+        if _signer is None:
+            _signer = _Signer()
+        return _signer
+
+
+def _load_key(path: Path) -> PrivateKey:
+    """The key at ``path``, made on first use; safe when several API processes start at once."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(PrivateKey.generate().pem())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        draft.unlink()
+    return PrivateKey.from_pem(path.read_text())
+
+
+def _enroll(key: PrivateKey) -> None:
+    agent, _ = Agent.objects.get_or_create(name=AGENT, defaults={"description": "samples posted to the API"})
+    AgentKey.objects.get_or_create(
+        key_id=key.public.id,
+        # From a moment ago: the clock of the store's machine may lag behind this one's.
+        defaults={"agent": agent, "public_key": key.public.raw, "valid_from": agent.enrolled_at - timedelta(minutes=5)},
+    )

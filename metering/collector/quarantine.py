@@ -1,0 +1,64 @@
+"""What could not be accepted, kept with its bytes and its reason until an operator decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+from psycopg2.extras import Json
+
+from metering.messages import MessageRefused, parse_batch
+
+__all__ = ["put_in_quarantine"]
+
+# The same message refused for the same reason is one entry: a flood of repeats costs one row.
+_UPSERT = """
+INSERT INTO metering_quarantine
+    (digest, reason, detail, message, origin, agent_name, batch_id, received_count, received_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, 1, %s)
+ON CONFLICT (digest, reason) DO UPDATE
+SET received_count = metering_quarantine.received_count + 1, detail = excluded.detail
+"""
+
+
+def put_in_quarantine(
+    message: bytes, *, reason: str, detail: str, origin: dict[str, Any] | None = None, now: datetime | None = None
+) -> None:
+    """Keep a message with the reason why it was not accepted. One statement; repeats are counted, not kept again."""
+    agent_name, batch_id = _claims(message)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _UPSERT,
+            [
+                sha256(message).digest(),
+                reason,
+                detail.replace("\x00", "\\0"),
+                message,
+                Json(_without_nul(origin or {})),
+                agent_name,
+                batch_id,
+                now or timezone.now(),
+            ],
+        )
+
+
+def _claims(message: bytes) -> tuple[str, UUID | None]:
+    """Who the message says it is from; nothing of it is proved."""
+    try:
+        header = parse_batch(message).header
+    except MessageRefused:
+        return "", None
+    return header.agent, header.id
+
+
+def _without_nul(value: Any) -> Any:
+    """JSON columns cannot keep the character NUL, and a hostile header may hold it."""
+    if isinstance(value, dict):
+        return {str(_without_nul(key)): _without_nul(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    return value.replace("\x00", "\\0") if isinstance(value, str) else value

@@ -1,0 +1,48 @@
+"""The collector's doorway from the broker."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from celery import Task, current_app, shared_task
+from celery.exceptions import Reject
+
+from .errors import StoreAway
+from .ingestion import Result, ingest
+
+__all__ = ["COLLECT_TASK", "collect", "request_partitions"]
+
+logger = logging.getLogger(__name__)
+
+COLLECT_TASK = "metering.collect"
+ADMIT_PARKED_TASK = "metering.admit_parked"
+# Less than a broker's visibility timeout and bounded like any task; after it the message goes back and is fetched again.
+_WAIT_SECONDS = 15.0
+_RETRY_SECONDS = 0.5
+
+
+@shared_task(name=COLLECT_TASK, bind=True, ignore_result=True)
+def collect(self: Task, message: bytes) -> str:
+    """Take one signed batch in; acknowledged after the commit. While the store is away this worker takes nothing else."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            outcome = ingest(message)
+            break
+        except StoreAway as error:
+            if time.monotonic() > deadline:
+                logger.warning("store is away, the message goes back to the broker: %s", error)
+                raise Reject(str(error), requeue=True) from error
+            time.sleep(_RETRY_SECONDS)
+    if outcome.result is Result.PARKED:
+        request_partitions()
+    return outcome.result
+
+
+def request_partitions() -> None:
+    """Ask housekeeping to make partitions for parked batches. Only a wake-up: housekeeping looks for them by itself, too."""
+    try:
+        current_app.send_task(ADMIT_PARKED_TASK, queue="store", retry=False)
+    except current_app.connection_for_write().connection_errors as error:
+        logger.warning("housekeeping could not be woken for a parked batch, it will come by itself: %s", error)

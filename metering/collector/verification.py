@@ -1,0 +1,90 @@
+"""From bytes to a believed batch: form, signature, key, body, then policy. Nothing is written here but read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+
+from metering.messages import Body, PublicKey, SealedBatch, open_body, parse_batch
+from metering.models import AgentKey
+
+from .errors import BeyondClockSkew, KeyNotValid, OutOfScope, TimeOutOfBounds, UnknownKey
+
+__all__ = ["VerifiedBatch", "from_microseconds", "to_microseconds", "verify"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """µs since 1970 UTC, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """The aware UTC time; raises OverflowError outside years 1 to 9999."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+@dataclass(frozen=True)
+class VerifiedBatch:
+    """A batch whose every byte is bound to an enrolled key."""
+
+    sealed: SealedBatch
+    body: Body
+    key: AgentKey
+
+
+def verify(message: bytes, *, now: datetime, waived: bool = False) -> VerifiedBatch:
+    """Believe a message or raise MessageRefused. ``waived`` skips policy, never signature or form. One query."""
+    sealed = parse_batch(message)
+    header = sealed.header
+    key = AgentKey.objects.select_related("agent").filter(key_id=header.key).first()
+    if key is None:
+        raise UnknownKey(f"key {header.key} of agent {header.agent!r}: not enrolled")
+    PublicKey(bytes(key.public_key)).verify(sealed.signature, sealed.header_bytes)
+    if key.agent.name != header.agent:
+        raise UnknownKey(f"key {header.key} belongs to agent {key.agent.name!r}, not to {header.agent!r}")
+    body = open_body(sealed)
+    batch = VerifiedBatch(sealed, body, key)
+    _check_times(batch, now)
+    if not waived:
+        _check_policy(batch, now)
+    return batch
+
+
+def _check_policy(batch: VerifiedBatch, now: datetime) -> None:
+    key, header = batch.key, batch.sealed.header
+    refusal = key.refusal_at(now)
+    if refusal:
+        raise KeyNotValid(refusal)
+    latest = to_microseconds(now + settings.CELOMETER_CLOCK_SKEW)
+    if header.made > latest or header.due > latest:
+        raise BeyondClockSkew(
+            f"batch was made at {header.made} µs, due {header.due} µs: the server's clock says {to_microseconds(now)} µs"
+        )
+    for resource in batch.body.resources:
+        if key.allowed_sources and resource.source not in key.allowed_sources:
+            raise OutOfScope(
+                f"source {resource.source!r}: key {key.key_id} may sign for {', '.join(key.allowed_sources)}"
+            )
+        if key.allowed_projects and resource.project not in key.allowed_projects:
+            raise OutOfScope(
+                f"project {resource.project!r}: key {key.key_id} may sign for {', '.join(key.allowed_projects)}"
+            )
+
+
+def _check_times(batch: VerifiedBatch, now: datetime) -> None:
+    """Bounds that even an operator cannot waive: outside them the store has no place."""
+    floor = to_microseconds(settings.CELOMETER_FLOOR_DATE)
+    latest = to_microseconds(now + settings.CELOMETER_FUTURE_BOUND)
+    times = [row[2] for row in batch.body.rows]
+    for name, value in (
+        ("batch is due", batch.sealed.header.due),
+        ("earliest sample is", min(times, default=floor)),
+        ("latest sample is", max(times, default=floor)),
+    ):
+        if not floor <= value <= latest:
+            raise TimeOutOfBounds(f"{name} at {value} µs: expected {floor} to {latest}")

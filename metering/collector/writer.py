@@ -1,0 +1,130 @@
+"""The one transaction in which a batch becomes part of the store: ledger, origin keys, samples, rollup marks."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+
+import psycopg2.errors
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.utils import IntegrityError
+from psycopg2.extras import execute_values
+
+from .dimensions import DimensionIds
+from .errors import PartitionMissing
+from .verification import VerifiedBatch, from_microseconds
+
+__all__ = ["write_batch"]
+
+_HOUR = 3600 * 1_000_000
+
+_INSERT_BATCH = """
+INSERT INTO metering_batch (id, key_id, source, stream, sequence, previous_digest, header_digest, header, signature,
+                            due_at, made_at, recorded_at, sample_count, stored_count, first_sample_at, last_sample_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING RETURNING id
+"""
+_INSERT_BODY = "INSERT INTO metering_batchbody (id, body) VALUES (%s, %s)"
+_INSERT_ORIGINS = """
+INSERT INTO metering_origin (source, key, batch_id, recorded_at) VALUES %s ON CONFLICT DO NOTHING RETURNING key
+"""
+_COPY_SAMPLES = "COPY metering_sample (timestamp, meter_id, resource_id, state_id, id, volume) FROM STDIN"
+_COPY_MARKS = "COPY metering_rollupmark (hour, meter_id, batch_id) FROM STDIN"
+
+# Rows by position, as the body holds them: (position, meter index, resource index, timestamp, volume).
+_Rows = list[tuple[int, int, int, int, str]]
+
+
+def write_batch(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime) -> bool:
+    """Write all of a batch, or nothing. False when its id is in the ledger already. Raises PartitionMissing."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            rows = _insert_origins(cursor, batch, now)
+            if not _insert_ledger(cursor, batch, rows, now):
+                # Also undoes the origin keys, should this batch have brought some that the first one did not.
+                transaction.set_rollback(True)
+                return False
+            cursor.copy_expert(_COPY_SAMPLES, _sample_lines(batch, ids, rows))
+            cursor.copy_expert(_COPY_MARKS, _mark_lines(batch, ids, rows))
+    except IntegrityError as error:
+        # PostgreSQL has no code of its own for a row without a partition: it is a check violation without a constraint.
+        cause = error.__cause__
+        if isinstance(cause, psycopg2.errors.CheckViolation) and not cause.diag.constraint_name:
+            raise PartitionMissing(str(error)) from error
+        raise
+    return True
+
+
+def _insert_ledger(cursor: CursorWrapper, batch: VerifiedBatch, rows: _Rows, now: datetime) -> bool:
+    header, sealed = batch.sealed.header, batch.sealed
+    times = [row[3] for row in rows]
+    cursor.execute(
+        _INSERT_BATCH,
+        [
+            header.id,
+            batch.key.pk,
+            header.source,
+            header.stream,
+            header.sequence,
+            bytes.fromhex(header.previous),
+            bytes.fromhex(sealed.header_digest),
+            sealed.header_bytes,
+            sealed.signature,
+            from_microseconds(header.due),
+            from_microseconds(header.made),
+            now,
+            header.count,
+            len(rows),
+            from_microseconds(min(times)) if times else None,
+            from_microseconds(max(times)) if times else None,
+        ],
+    )
+    if cursor.fetchone() is None:
+        return False
+    cursor.execute(_INSERT_BODY, [header.id, sealed.body])
+    return True
+
+
+def _insert_origins(cursor: CursorWrapper, batch: VerifiedBatch, now: datetime) -> _Rows:
+    """Claim the inputs that the batch was made from; return the rows of those that nobody had claimed before."""
+    body = batch.body
+    rows = [(position, *row) for position, row in enumerate(body.rows)]
+    if not body.origins:
+        return rows
+    first, units = 0, []
+    for origin in body.origins:
+        source = body.resources[body.rows[first][1]].source if origin.count else batch.sealed.header.source
+        units.append((source, origin.key, rows[first : first + origin.count]))
+        first += origin.count
+    claims = sorted(
+        {(source, key, batch.sealed.header.id, now) for source, key, _ in units}, key=lambda claim: claim[:2]
+    )
+    claimed = {
+        key for (key,) in execute_values(cursor.cursor, _INSERT_ORIGINS, claims, page_size=len(claims), fetch=True)
+    }
+    return [row for _, key, unit in units if key in claimed for row in unit]
+
+
+def _sample_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> io.StringIO:
+    """The rows in COPY's text format. Every field is a number, a time or an id: nothing needs escaping."""
+    first_id = batch.sealed.header.id.int
+    heads = {timestamp: f"{from_microseconds(timestamp).isoformat()}\t" for timestamp in {row[3] for row in rows}}
+    meters = [f"{meter}\t" for meter in ids.meters]
+    resources = [f"{resource}\t{state}\t" for resource, state in zip(ids.resources, ids.states, strict=True)]
+    return io.StringIO(
+        "".join(
+            [
+                f"{heads[timestamp]}{meters[meter]}{resources[resource]}{first_id | position:032x}\t{volume}\n"
+                for position, meter, resource, timestamp, volume in rows
+            ]
+        )
+    )
+
+
+def _mark_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> io.StringIO:
+    batch_id = batch.sealed.header.id
+    hours = {(timestamp - timestamp % _HOUR, ids.meters[meter]) for _, meter, _, timestamp, _ in rows}
+    return io.StringIO(
+        "".join(f"{from_microseconds(hour).isoformat()}\t{meter}\t{batch_id}\n" for hour, meter in sorted(hours))
+    )

@@ -1,0 +1,30 @@
+"""One round of housekeeping, for the clock and for ``manage.py housekeep`` alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from metering.collector.ingestion import Outcome, waiting_for_store
+
+from .locks import Job, holding
+from .parked import admit_parked
+from .partitions import ensure_ahead
+
+__all__ = ["Kept", "keep_house"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a round did."""
+
+    partitions: list[str]
+    admitted: list[Outcome]
+
+
+def keep_house(now: datetime) -> Kept:
+    """Partitions ahead of need, then parked batches. Several may run at once: each job is done by one. Raises StoreAway."""
+    with waiting_for_store():
+        with holding(Job.PARTITIONS) as mine:
+            partitions = ensure_ahead(now) if mine else []
+        return Kept(partitions=partitions, admitted=admit_parked(now))

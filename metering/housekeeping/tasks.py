@@ -1,0 +1,36 @@
+"""Housekeeping's doorway from the broker: the clock's tick, and a collector's wake-up."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+from django.utils import timezone
+
+from metering.collector.errors import StoreAway
+from metering.collector.tasks import ADMIT_PARKED_TASK
+
+from .parked import admit_parked
+from .routine import keep_house
+
+__all__ = ["admit", "housekeep"]
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="metering.housekeep", ignore_result=True)
+def housekeep() -> None:
+    """Everything that is done regularly. A run that fails is told in the log; the next tick tries again."""
+    try:
+        keep_house(timezone.now())
+    except StoreAway as error:
+        logger.warning("housekeeping waits for the next tick: %s", error)
+
+
+@shared_task(name=ADMIT_PARKED_TASK, ignore_result=True)
+def admit() -> None:
+    """A batch was parked. Only a wake-up: what it misses, the next tick finds."""
+    try:
+        admit_parked(timezone.now())
+    except StoreAway as error:
+        logger.warning("parked batches wait for the next tick: %s", error)

@@ -1,0 +1,25 @@
+"""``manage.py housekeep``: one round of housekeeping, here and now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from metering.collector.errors import StoreAway
+from metering.housekeeping.routine import keep_house
+
+
+class Command(BaseCommand):
+    help = (
+        "Do one round of housekeeping: make the partitions of this week and the next two, take in batches that waited for one. "
+        "The role `celery -A config worker -Q store` does the same every minute."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            kept = keep_house(timezone.now())
+        except StoreAway as error:
+            raise CommandError(f"the store is away: {error}") from error
+        self.stdout.write(f"{len(kept.partitions)} partitions made, {len(kept.admitted)} parked batches taken in")
