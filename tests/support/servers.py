@@ -82,8 +82,8 @@ def broker_in(directory: Path) -> Iterator[EmbeddedBroker]:
 
 @contextmanager
 def postgres_in(directory: Path) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL of the test's own, to stop and kill; `start()` it first."""
-    postgres = EmbeddedPostgres(directory / "postgres", durable=False)
+    """A PostgreSQL of the test's own, to stop and kill; it keeps what it committed. `start()` it first."""
+    postgres = EmbeddedPostgres(directory / "postgres")
     try:
         yield postgres
     finally:
