@@ -20,16 +20,16 @@ class Grid(schedule):
     """Due at every multiple of ``seconds`` since 1970, not at multiples since the scheduler's start."""
 
     def __init__(self, seconds: int, **options: Any) -> None:
-        self.seconds = seconds
+        self.interval_seconds = seconds
         super().__init__(run_every=seconds, **options)
 
     def is_due(self, last_run_at: datetime) -> schedstate:
         now = self.now().timestamp()
-        point = now - now % self.seconds
-        return schedstate(is_due=last_run_at.timestamp() < point, next=point + self.seconds - now)
+        point = now - now % self.interval_seconds
+        return schedstate(is_due=last_run_at.timestamp() < point, next=point + self.interval_seconds - now)
 
     def __reduce__(self) -> tuple[type[Grid], tuple[int]]:
-        return type(self), (self.seconds,)
+        return type(self), (self.interval_seconds,)
 
 
 def polling_schedule(sources: list[Source]) -> dict[str, dict[str, Any]]:

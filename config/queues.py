@@ -37,7 +37,11 @@ _QUORUM = {"x-queue-type": "quorum"}
 
 def queue_declarations() -> list[Queue]:
     """What workers declare. ``compute`` is a broadcast: each node gets each tick, one that is down misses it."""
-    ordinary = [Queue(name, durable=True, queue_arguments=_QUORUM) for name in QUEUES if name != "compute"]
+    ordinary = [
+        Queue(name, Exchange(name, type="direct"), routing_key=name, durable=True, queue_arguments=_QUORUM)
+        for name in QUEUES
+        if name != "compute"
+    ]
     return [Broadcast("compute", exchange=_COMPUTE), *ordinary]
 
 

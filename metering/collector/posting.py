@@ -21,7 +21,7 @@ from .ingestion import Result, store_message
 from .tasks import request_partitions
 from .verification import to_microseconds
 
-__all__ = ["Posted", "post_samples"]
+__all__ = ["Posted", "forget_signer", "post_samples"]
 
 AGENT = "api"
 _PARKED_WAIT_SECONDS = 10.0
@@ -94,6 +94,13 @@ def _the_signer() -> _Signer:
         if _signer is None:
             _signer = _Signer()
         return _signer
+
+
+def forget_signer() -> None:
+    """Begin a new stream, and enroll the key again, with the next post; only an emptied store calls for it."""
+    global _signer
+    with _signer_lock:
+        _signer = None
 
 
 def _load_key(path: Path) -> PrivateKey:
