@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import psutil
 from honcho.environ import parse_procfile
 from honcho.printer import Message
 from honcho.process import Process
@@ -121,16 +122,31 @@ def stop_groups(
     give_up_at = time.monotonic() + seconds
     while living and time.monotonic() < give_up_at:
         drain(0.05)
-        living = [record for record in living if _signal_group(record, None)]
+        living = [record for record in living if _has_living_member(record)]
     for record in living:
         _signal_group(record, signal.SIGKILL)
     return names
 
 
-def _signal_group(record: RoleRecord, number: signal.Signals | None) -> bool:
-    """Signal the role's process group; without a number only tell whether it has members."""
+def _group_of(record: RoleRecord) -> int:
+    return int(record.identity.partition(" ")[0])
+
+
+def _signal_group(record: RoleRecord, number: signal.Signals) -> bool:
+    """False when there is nobody to hear it."""
     try:
-        os.killpg(int(record.identity.partition(" ")[0]), number or 0)
+        os.killpg(_group_of(record), number)
     except ProcessLookupError:
         return False
     return True
+
+
+def _has_living_member(record: RoleRecord) -> bool:
+    """Zombies are dead: in a container with a careless init they may stay for ever."""
+    for pid in psutil.pids():
+        try:
+            if os.getpgid(pid) == _group_of(record) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return True
+        except (ProcessLookupError, psutil.Error):
+            continue
+    return False
