@@ -55,11 +55,11 @@ def _call(command: str, *arguments: str, **options: object) -> str:
 
 
 def _enroll_node() -> None:
-    from agents.keys import load_or_create
+    from agents.keys import load_or_create, public_path
 
     key = Path(env.text("CELOMETER_AGENT_KEY", str(env.home() / "agent" / "key.pem")))
     load_or_create(key)
-    _call("enroll", env.node(), "--public-key", str(key.with_suffix(".pub")))
+    _call("enroll", env.node(), "--public-key", str(public_path(key)))
 
 
 def _keep_token(home: Home) -> None:
@@ -98,7 +98,14 @@ def main() -> None:
     import django
 
     django.setup()
-    print(json.dumps(prepare(Home(env.home()))))
+    from django.core.management import CommandError
+
+    from agents.keys import BadKeyFile
+
+    try:
+        print(json.dumps(prepare(Home(env.home()))))
+    except (CommandError, BadKeyFile) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
