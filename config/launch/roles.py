@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import threading
 import time
@@ -30,6 +31,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 # A process that lived this long was well: its next restart is quick again.
 STEADY_SECONDS = 60.0
 STOP_SECONDS = 10.0
+COMPOUND = re.compile(r"[;&|<>()`\n]")
 
 
 def read_procfile(path: Path) -> Mapping[str, str]:
@@ -74,7 +76,7 @@ class Role:
         self.is_running = True
         self.record.identity = ""
         self._started = time.monotonic()
-        process = Process(self.command, name=self.name, env=self._env, cwd=self._cwd)
+        process = Process(without_shell(self.command), name=self.name, env=self._env, cwd=self._cwd)
         threading.Thread(target=self._follow, args=(process,), name=self.name, daemon=True).start()
 
     def _follow(self, process: Process) -> None:
@@ -104,6 +106,15 @@ class Role:
         self.record.restarts += 1
         self.start()
         return True
+
+
+def without_shell(command: str) -> str:
+    """The command so that the shell becomes the program, where it is a single one.
+
+    Otherwise the process that we watch is a shell: when that dies the program behind it lives on, and the other
+    way round its number and its end are not the program's.
+    """
+    return command if COMPOUND.search(command) else f"exec env {command}"
 
 
 def stop_groups(

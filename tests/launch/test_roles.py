@@ -85,6 +85,14 @@ def test_role_that_ignores_the_request_is_killed(stage: Stage) -> None:
     stage.run_until(lambda: not is_same_process(role.record.identity))
 
 
+def test_role_is_the_program_itself_and_no_shell_around_it(stage: Stage) -> None:
+    role = stage.start("PAUSE=300 sleep ${PAUSE_SECONDS:-300}")
+    stage.run_until(lambda: bool(role.record.identity))
+    process = psutil.Process(int(role.record.identity.split()[0]))
+    stage.run_until(lambda: process.cmdline() == ["sleep", "300"])
+    assert process.environ()["PAUSE"] == "300"
+
+
 def test_children_whose_leader_is_gone_are_still_found(stage: Stage) -> None:
     role = stage.start("sleep 300 & echo $! > child; wait")
     stage.run_until(lambda: (stage.directory / "child").exists() and bool(role.record.identity))
