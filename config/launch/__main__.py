@@ -115,8 +115,8 @@ def describe_os_error(error: OSError) -> str:
     place = error.filename or env.home()
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"No space is left for {place}: free some, or set CELOMETER_HOME to a directory on another disk."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{place} cannot be written ({error.strerror}): set CELOMETER_HOME to a directory of yours."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
+        return f"{place} cannot be used ({error.strerror}): set CELOMETER_HOME to a directory of yours."
     return f"{place}: {error.strerror or error}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 import urllib.error
@@ -20,7 +21,7 @@ from config.launch.identity import is_same_process
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 REQUEST_SECONDS = 10.0
 SAMPLES_SHOWN = 12
-SAMPLES_READ = 100
+SAMPLES_READ = 500
 
 
 def base_url(port: int) -> str:
@@ -98,7 +99,7 @@ def _sample_table(samples: list[dict[str, Any]]) -> Table:
             str(sample.get("meter", "")),
             str(sample.get("resource_id", "")),
             str(sample.get("type", "")),
-            f"{sample.get('volume', ''):,}",
+            _volume_text(sample.get("volume")),
             str(sample.get("unit", "")),
             _short_time(str(sample.get("timestamp", ""))),
         )
@@ -110,10 +111,24 @@ def _count(samples: list[dict[str, Any]]) -> str:
 
 
 def _one_per_meter(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One sample of a meter, from as many families of meters as there are."""
     by_meter: dict[str, dict[str, Any]] = {}
     for sample in samples:
         by_meter.setdefault(str(sample.get("meter")), sample)
-    return [by_meter[meter] for meter in sorted(by_meter)][:SAMPLES_SHOWN]
+    families: dict[str, list[str]] = {}
+    for meter in sorted(by_meter):
+        words = meter.split(".")
+        families.setdefault(".".join(words[:2]) if words[0] == "hardware" else words[0], []).append(meter)
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*families.values()))
+    chosen = itertools.islice(filter(None, turns), SAMPLES_SHOWN)
+    return [by_meter[meter] for meter in sorted(chosen)]
+
+
+def _volume_text(volume: object) -> str:
+    """`12,345` and `0.25`: long fractions are for machines."""
+    if isinstance(volume, float):
+        return f"{volume:,.3f}".rstrip("0").rstrip(".")
+    return f"{volume:,}" if isinstance(volume, int) else str(volume)
 
 
 def _short_time(text: str) -> str:
