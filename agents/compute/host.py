@@ -106,15 +106,17 @@ def _percent(part: float, whole: float) -> float:
     return round(min(max(100 * part / whole, 0), 100), 2)
 
 
-def _part(cycle: Cycle, kind: PartKind, name: str, values: Mapping[str, int | float], **metadata: object) -> HostPart:
-    resource = Resource(id=f"{cycle.node}.{name}", source=SOURCE, metadata={"host": cycle.node, **metadata})
+def _part(cycle: Cycle, kind: PartKind, part: str, values: Mapping[str, int | float], **metadata: object) -> HostPart:
+    resource = Resource(id=f"{cycle.node}.{part}", source=SOURCE, metadata={"host": cycle.node, **metadata})
     return HostPart(kind=kind, resource=resource, values=values)
 
 
 def _read_filesystems(cycle: Cycle) -> list[HostPart]:
     """File systems on devices, each once: a device mounted in several places is told by its shortest path."""
     mounts: dict[str, str] = {}
-    for partition in sorted(psutil.disk_partitions(all=False), key=lambda entry: (len(entry.mountpoint), entry)):
+    for partition in sorted(
+        psutil.disk_partitions(all=False), key=lambda entry: (len(entry.mountpoint), entry.mountpoint)
+    ):
         mounts.setdefault(partition.device, partition.mountpoint)
     parts = []
     for device, path in mounts.items():
@@ -145,16 +147,17 @@ def _read_disks(cycle: Cycle) -> list[HostPart]:
             device=device,
         )
         for device, counted in sorted(counters.items())
-        if not device.startswith(("loop", "ram"))
+        if not device.startswith(("loop", "ram", "zram"))
     ]
 
 
 def _read_interfaces(cycle: Cycle) -> list[HostPart]:
-    """Network interfaces, guests' taps left out: their traffic is metered as that of the instances."""
+    """Network interfaces, save guests' taps, whose traffic is metered as the instances', and links never put to use."""
     addresses, links = psutil.net_if_addrs(), psutil.net_if_stats()
     parts = []
     for name, counted in sorted(psutil.net_io_counters(pernic=True).items()):
-        if (_SYS_NET / name / "tun_flags").exists():
+        is_idle = name in links and not links[name].isup and counted.bytes_recv == counted.bytes_sent == 0
+        if is_idle or (_SYS_NET / name / "tun_flags").exists():
             continue
         values = {
             "incoming.bytes": counted.bytes_recv,

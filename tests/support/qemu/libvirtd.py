@@ -28,6 +28,8 @@ TAP = "celotap0"
 START_SECONDS = 20
 _TOOLS = ("libvirtd", "qemu-system-x86_64", "unshare", "setpriv", "ip")
 
+_ISOLATE = ("unshare", "--mount", "--mount-proc", "--net", "--pid", "--fork", "--kill-child")
+
 _START = """
 set -e
 mount --make-rprivate /
@@ -49,7 +51,11 @@ ip link set lo up
 ip tuntap add dev {tap} mode tap
 ip address add {address}/24 dev {tap}
 ip link set {tap} up
-exec libvirtd -f {home}/libvirtd.conf
+# The shell stays as process 1 and reaps what libvirtd orphans: libvirt waits 40 s for a QEMU that stays a zombie.
+while :; do
+    libvirtd -f {home}/libvirtd.conf
+    sleep 0.2
+done
 """
 _QEMU_CONF = """
 user = "root"
@@ -150,10 +156,12 @@ class PrivateLibvirt:
     def resume_daemon(self) -> None:
         self._daemon().send_signal(signal.SIGCONT)
 
-    def restart(self) -> None:
-        """Stop everything, guests included, and start an empty libvirtd at the same address."""
-        self._end_process()
-        self._start()
+    def restart_daemon(self) -> None:
+        """Kill libvirtd; the next one answers at the same address and finds the guests still running."""
+        killed = self._daemon()
+        killed.kill()
+        killed.wait(timeout=10)
+        self._await_answer()
 
     def _create(self, name: str, *, memory_mib: int, boot: str, devices: str, metadata: str) -> str:
         domain_id = str(uuid.uuid4())
@@ -166,20 +174,22 @@ class PrivateLibvirt:
         (self._home / "qemu.conf").write_text(_QEMU_CONF)
         (self._home / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(home=self._home))
         script = _START.format(home=self._home, tap=TAP, address=HOST_ADDRESS)
-        said = self._home / "start.log"
-        with said.open("wb") as log:
+        with (self._home / "start.log").open("wb") as log:
             self._process = subprocess.Popen(
                 # Killed with us, and all its namespace with it: a killed test run leaves no guest behind.
-                ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"]
-                + ["--mount-proc", "sh", "-c", script],
+                ["setpriv", "--pdeathsig", "KILL", *_ISOLATE, "sh", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
+        self._await_answer()
+
+    def _await_answer(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise CannotRunLibvirt(f"libvirtd did not start: {_tail(said)} {_tail(self._home / 'libvirtd.log')}")
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+                reasons = _tail(self._home / "start.log"), _tail(self._home / "libvirtd.log")
+                raise CannotRunLibvirt(f"libvirtd did not start: {' '.join(reasons)}")
             time.sleep(0.1)
 
     def _answers(self) -> bool:
@@ -193,18 +203,13 @@ class PrivateLibvirt:
 
     def _daemon(self) -> psutil.Process:
         assert self._process is not None
-        return psutil.Process(self._process.pid).children()[0]
+        below = psutil.Process(self._process.pid).children(recursive=True)
+        return next(process for process in below if process.name() == "libvirtd")
 
-    def _end_process(self) -> None:
+    def _stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=10)
-            self._process = None
-        for socket in (self._home / "sockets").glob("*"):
-            socket.unlink()
-
-    def _stop(self) -> None:
-        self._end_process()
         shutil.rmtree(self._home, ignore_errors=True)
 
 
@@ -218,8 +223,8 @@ def _check_machine() -> None:
     missing = [tool for tool in _TOOLS if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
     if missing:
         raise CannotRunLibvirt(f"missing: {', '.join(missing)} (see requirements/system-tests.txt)")
-    isolated = ["unshare", "--mount", "--net", "--pid", "--fork", "ip", "tuntap", "add", "dev", TAP, "mode", "tap"]
-    tried = subprocess.run(isolated, capture_output=True, text=True, check=False)
+    make_tap = (*_ISOLATE, "ip", "tuntap", "add", "dev", TAP, "mode", "tap")
+    tried = subprocess.run(make_tap, capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         raise CannotRunLibvirt(f"no namespaces or tap devices for us (root is needed): {tried.stderr.strip()}")
 
