@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [path("admin/", admin.site.urls), path("", include("metering.api.urls"))]
+
+handler400 = "metering.api.errors.bad_request"
+handler404 = "metering.api.errors.not_found"
+handler500 = "metering.api.errors.server_error"

@@ -65,3 +65,21 @@ CELOMETER_FUTURE_BOUND = timedelta(hours=1)
 CELOMETER_FLOOR_DATE = datetime(2010, 1, 1, tzinfo=UTC)
 # An agent's clock may run ahead by this much.
 CELOMETER_CLOCK_SKEW = timedelta(minutes=5)
+
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "metering.api.errors.handle_exception",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+LOGIN_URL = "/login/"
+# A proxy in front says so when its client came by TLS; links in answers then do, too.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# What one request may cost. Error texts state these bounds.
+CELOMETER_API_DEFAULT_LIMIT = 100
+CELOMETER_API_MAX_LIMIT = env.integer("CELOMETER_API_MAX_LIMIT", 10_000)
+CELOMETER_API_MAX_ARGUMENTS = 200
+CELOMETER_API_MAX_POSTED_SAMPLES = 10_000
+CELOMETER_STATISTICS_MAX_ROWS = 20_000
+CELOMETER_QUERY_TIMEOUT_SECONDS = env.integer("CELOMETER_QUERY_TIMEOUT_SECONDS", 20)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+# A store that cannot be reached is told to the caller, not waited for.
+DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "5")

@@ -1,0 +1,216 @@
+"""A request's arguments: from the URL, from a JSON body on GET, or from a form; checked before anything else looks at them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from metering.queries.errors import InvalidInput, QueryError, UnknownArgument, shorten
+from metering.queries.simple import QueryItem, pair_items
+from metering.queries.values import is_true, parse_integer
+
+from .errors import Unacceptable
+
+__all__ = ["Arguments", "check_text", "parse_arguments", "read_json"]
+
+_JSON_TYPES = frozenset({"application/json", "text/javascript", "application/javascript"})
+_FORM_TYPE = "application/x-www-form-urlencoded"
+# Arguments that have parts, as in q.field.
+_PARTS = {"q": ("field", "op", "value", "type"), "aggregate": ("func", "param")}
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """Checked for their names and characters; values are read by type when they are needed."""
+
+    items: Sequence[QueryItem]
+    texts: dict[str, list[str]]
+
+    def get_all(self, name: str) -> list[str]:
+        return self.texts.get(name, [])
+
+    def integer(self, name: str, default: int) -> int:
+        """A whole number given at most once. Raises InvalidInput."""
+        given = self.get_all(name)
+        if len(given) > 1:
+            shown = shorten(given)
+            raise InvalidInput(name, shown, f"unable to convert to int. Error: {name} was given {len(given)} times")
+        return parse_integer(name, given[0]) if given else default
+
+    def boolean(self, name: str) -> bool:
+        """True for the usual words; false for anything else, and when it is missing."""
+        given = self.get_all(name)
+        if len(given) > 1:
+            raise InvalidInput(name, shorten(given), f"{name} was given {len(given)} times")
+        return bool(given) and is_true(given[0])
+
+
+def parse_arguments(request: HttpRequest, *, known: frozenset[str]) -> Arguments:
+    """The request's arguments. Raises QueryError for unknown names, Unacceptable for what cannot be read."""
+    url = _url_pairs(request.META.get("QUERY_STRING", ""))
+    media_type = (request.content_type or "").lower()
+    if media_type == _FORM_TYPE:
+        url += _form_pairs(request.body.decode("utf-8", "replace"))
+        body = {}
+    else:
+        body = _json_arguments(request) if request.method in {"GET", "HEAD"} else {}
+    _check_names([name for name, _ in url], body, known=known)
+    texts: dict[str, list[str]] = {}
+    for name, text in url:
+        texts.setdefault(name, []).append(text)
+    for name in body:
+        if any(sent.partition(".")[0] == name for sent in texts):
+            raise QueryError(f"Parameter {name} was given several times", value=name)
+    items = pair_items((name.removeprefix("q."), text) for name, text in url if name.startswith("q."))
+    items += _items_of(body.get("q", []))
+    texts.update(_texts_of(body))
+    return Arguments(items, texts)
+
+
+def read_json(request: HttpRequest) -> Any:
+    """The body as JSON with numbers exact (int and Decimal); None for an empty one. Raises Unacceptable."""
+    media_type = (request.content_type or "").lower()
+    if media_type not in _JSON_TYPES:
+        raise Unacceptable(
+            f"Unknown mimetype: {shorten(media_type)}", status=415, code="unsupported_media_type", value=media_type
+        )
+    body = request.body
+    if not body.strip():
+        return None
+    try:
+        return json.loads(
+            body.decode("utf-8-sig"),
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique_keys,
+        )
+    except RecursionError as error:
+        raise Unacceptable(
+            "Request is not in valid JSON format: it is nested too deeply", code="invalid_json"
+        ) from error
+    except ValueError as error:
+        raise Unacceptable(f"Request is not in valid JSON format: {shorten(error)}", code="invalid_json") from error
+
+
+def check_text(name: str, text: str) -> str:
+    """The text itself, if the store can hold it: no NUL character, nothing that is not Unicode. Raises InvalidInput."""
+    if "\x00" in text:
+        raise InvalidInput(name, text.replace("\x00", "\\0"), "expected text without the character NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(name, ascii(text), "expected Unicode text: it holds half of a surrogate pair") from None
+    return text
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {shorten(ascii(repeated))} stands twice in one object")
+    return found
+
+
+def _url_pairs(query: str) -> list[tuple[str, str]]:
+    try:
+        # WSGI hands bytes over as Latin-1 text.
+        return _form_pairs(query.encode("latin-1").decode())
+    except UnicodeDecodeError as error:
+        raise QueryError(f"The URL is not UTF-8: {error}", value=ascii(query)) from error
+
+
+def _form_pairs(text: str) -> list[tuple[str, str]]:
+    most = settings.CELOMETER_API_MAX_ARGUMENTS
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=most)
+    except UnicodeDecodeError as error:
+        raise QueryError(f"Arguments are not UTF-8: {error}", value=text) from error
+    except ValueError as error:
+        raise QueryError(f"More than {most} arguments", value=text.count("&") + 1) from error
+    return [(check_text("argument", name), check_text(name, value)) for name, value in pairs]
+
+
+def _check_names(names: Iterable[str], body: dict[str, Any], *, known: frozenset[str]) -> None:
+    allowed = {f"{name}.{part}" for name in known for part in _PARTS.get(name, ())} | {
+        name for name in known if name not in _PARTS
+    }
+    for name in names:
+        if name not in allowed:
+            raise UnknownArgument(name)
+    for name in body:
+        if name not in known:
+            raise UnknownArgument(name)
+
+
+def _json_arguments(request: HttpRequest) -> dict[str, Any]:
+    """The arguments in a GET's body. A content type without a body is nobody's fault."""
+    if not request.body.strip():
+        return {}
+    body = read_json(request)
+    if not isinstance(body, dict):
+        raise QueryError("Request must be a JSON dict", value=type(body).__name__)
+    return {check_text("argument", name): value for name, value in body.items()}
+
+
+def _items_of(value: Any) -> list[QueryItem]:
+    if not isinstance(value, list) or len(value) > settings.CELOMETER_API_MAX_ARGUMENTS:
+        raise InvalidInput("q", value, "expected a list of objects with field, op, value and type")
+    return [_item_of(entry) for entry in value]
+
+
+def _item_of(entry: Any) -> QueryItem:
+    if not isinstance(entry, dict):
+        raise InvalidInput("q", entry, "expected an object with field, op, value and type")
+    for name, value in entry.items():
+        if name not in _PARTS["q"]:
+            raise QueryError(f"Unknown attribute for argument q: {shorten(ascii(name))}", value=ascii(name))
+        if not isinstance(value, str) and not (value is None and name in {"op", "type"}):
+            raise InvalidInput(name, value, "Wrong type. Expected text.")
+    for name in ("field", "value"):
+        if name not in entry:
+            raise InvalidInput(name, None, "Mandatory field missing.")
+    texts = {name: check_text(name, value) for name, value in entry.items() if value is not None}
+    return QueryItem(texts["field"], texts.get("op") or "eq", texts["value"], texts.get("type"))
+
+
+def _texts_of(body: dict[str, Any]) -> dict[str, list[str]]:
+    texts: dict[str, list[str]] = {}
+    for name, value in body.items():
+        if name == "aggregate":
+            functions, parameters = _aggregates_of(value)
+            texts |= {"aggregate.func": functions, "aggregate.param": parameters}
+        elif name != "q":
+            given = value if isinstance(value, list) else [value]
+            texts[name] = [_scalar_text(name, entry) for entry in given]
+    return texts
+
+
+def _aggregates_of(value: Any) -> tuple[list[str], list[str]]:
+    if not isinstance(value, list) or not all(isinstance(entry, dict) and "func" in entry for entry in value):
+        raise InvalidInput("aggregate", value, "expected a list of objects with func and param")
+    for entry in value:
+        for name in entry:
+            if name not in _PARTS["aggregate"]:
+                raise QueryError(f"Unknown attribute for argument aggregate: {shorten(ascii(name))}", value=ascii(name))
+    functions = [_scalar_text("aggregate.func", entry["func"]) for entry in value]
+    return functions, [_scalar_text("aggregate.param", entry.get("param") or "") for entry in value]
+
+
+def _scalar_text(name: str, value: Any) -> str:
+    if isinstance(value, bool | str):
+        return check_text(name, str(value))
+    if isinstance(value, int) and abs(value) < 10**30:
+        return str(value)
+    raise InvalidInput(name, value, "Wrong type. Expected text, a whole number, true or false.")

@@ -1,0 +1,31 @@
+"""Every path of the API. A trailing slash is accepted everywhere."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path, re_path
+
+from .health import alive, ready
+from .v2.meters import MeterDetail, MeterList, MeterStatistics
+from .v2.resources import ResourceDetail, ResourceList
+from .v2.samples import SampleDetail, SampleList
+from .versions import NoSuchPath, Versions
+
+__all__ = ["urlpatterns"]
+
+urlpatterns = [
+    path("", Versions.as_view(), name="versions"),
+    path("healthz", alive, name="healthz"),
+    path("readyz", ready, name="readyz"),
+    path("login/", LoginView.as_view(template_name="metering/api/login.html", next_page="/"), name="login"),
+    path("logout/", LogoutView.as_view(next_page="/"), name="logout"),
+    re_path(r"^v2/meters/?$", MeterList.as_view(), name="meters"),
+    re_path(r"^v2/meters/(?P<meter>[^/]+)/?$", MeterDetail.as_view(), name="meter"),
+    re_path(r"^v2/meters/(?P<meter>[^/]+)/statistics/?$", MeterStatistics.as_view(), name="statistics"),
+    re_path(r"^v2/resources/?$", ResourceList.as_view(), name="resources"),
+    # An id may hold slashes: clients send them as they are, or escaped once or twice.
+    re_path(r"^v2/resources/(?P<resource_id>.+?)/?$", ResourceDetail.as_view(), name="resource"),
+    re_path(r"^v2/samples/?$", SampleList.as_view(), name="samples"),
+    re_path(r"^v2/samples/(?P<sample_id>[^/]+)/?$", SampleDetail.as_view(), name="sample"),
+    re_path(r"^v[0-9]+(/.*)?$", NoSuchPath.as_view(), name="no-such-path"),
+]

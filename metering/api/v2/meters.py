@@ -1,0 +1,103 @@
+"""``/v2/meters``: which meters there are; the samples and statistics of one; posting samples to it."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from metering.collector.posting import post_samples
+from metering.queries.meters import list_meters, list_unique_meters
+from metering.queries.samples import list_samples
+from metering.queries.simple import METER_FIELDS, SAMPLE_FIELDS
+from metering.statistics import StatisticsRequest, compute, parse_aggregates, parse_groups, parse_period
+
+from ..arguments import read_json
+from ..views import ApiView
+from .posting import echo_samples, parse_samples
+from .shapes import meter_shape, old_sample_shape, statistics_shape
+
+__all__ = ["MeterDetail", "MeterList", "MeterStatistics"]
+
+
+class MeterList(ApiView):
+    title = "Meters"
+    summary = "What is measured of which resource: one entry for each meter of each resource, in the order they first appeared."
+    known_arguments = frozenset({"q", "limit", "unique"})
+    examples = (
+        ("Each meter once", "/v2/meters?unique=True"),
+        ("Meters of one resource", "/v2/meters?q.field=resource_id&q.value=r1"),
+        ("All that is measured, up to 1,000 entries", "/v2/meters?limit=1000"),
+    )
+
+    def get(self, request: Request) -> Response:
+        list_rows = list_unique_meters if self.arguments.boolean("unique") else list_meters
+        limit = self.parse_limit()
+        rows = list_rows(self.parse_filter(METER_FIELDS), scope=self.scope, limit=limit)
+        return Response([meter_shape(row) for row in rows])
+
+
+class MeterDetail(ApiView):
+    title = "Samples of one meter"
+    summary = "The newest first. POST a list of samples to store them: all or none, before the answer."
+    known_arguments = frozenset({"q", "limit", "direct"})
+    examples = (
+        ("Statistics by hour", "{path}/statistics?period=3600"),
+        ("The newest sample", "{path}?limit=1"),
+        ("All meters", "/v2/meters"),
+    )
+    post_example = (
+        '[{"counter_name": "{name}", "counter_type": "gauge", "counter_unit": "%", "counter_volume": 12.5, '
+        '"resource_id": "r1", "resource_metadata": {"display_name": "web1"}}]'
+    )
+
+    def get(self, request: Request, meter: str) -> Response:
+        limit = self.parse_limit()
+        wanted = self.parse_filter(SAMPLE_FIELDS).for_meter(self.path_text(meter))
+        return Response([old_sample_shape(row) for row in list_samples(wanted, scope=self.scope, limit=limit)])
+
+    def post(self, request: Request, meter: str) -> Response:
+        assert self.caller is not None
+        now = timezone.now()
+        samples = parse_samples(read_json(request._request), meter=self.path_text(meter), caller=self.caller, now=now)
+        posted = post_samples([entry.sample for entry in samples], poster=self.caller.username, now=now)
+        echoed = echo_samples(samples, batch_id=posted.batch_id)
+        headers = {
+            "X-Celometer-Batch": str(posted.batch_id),
+            "X-Celometer-Position": f"0-{len(samples) - 1}",
+        }
+        if len(echoed) == 1:
+            headers["Location"] = request.build_absolute_uri(f"/v2/samples/{echoed[0]['message_id']}")
+        # 202: kept safe, but its part of the store is still being made.
+        return Response(echoed, status=202 if posted.parked else 201, headers=headers)
+
+
+class MeterStatistics(ApiView):
+    title = "Statistics of one meter"
+    summary = (
+        "Count, least, greatest, sum and average of a meter's volumes, for all time or by period. Rows are split by unit, "
+        "and by the fields given as groupby. Sums of a cumulative meter add up counter readings: that is rarely what you want."
+    )
+    known_arguments = frozenset({"q", "groupby", "period", "aggregate"})
+    examples = (
+        ("By hour", "{path}?period=3600"),
+        ("By resource", "{path}?groupby=resource_id"),
+        ("By project and day", "{path}?groupby=project_id&period=86400"),
+        ("Chosen functions", "{path}?aggregate.func=max&aggregate.func=stddev"),
+        (
+            "In a window",
+            "{path}?q.field=timestamp&q.op=ge&q.value=2026-01-01&q.field=timestamp&q.op=lt&q.value=2027-01-01",
+        ),
+    )
+
+    def get(self, request: Request, meter: str) -> Response:
+        statistics = StatisticsRequest(
+            wanted=self.parse_filter(SAMPLE_FIELDS).for_meter(self.path_text(meter)),
+            scope=self.scope,
+            groups=parse_groups(self.arguments.get_all("groupby")),
+            period_seconds=parse_period(self.arguments.integer("period", 0)),
+            aggregates=parse_aggregates(
+                self.arguments.get_all("aggregate.func"), self.arguments.get_all("aggregate.param")
+            ),
+        )
+        return Response([statistics_shape(row, statistics) for row in compute(statistics)])

@@ -1,0 +1,52 @@
+"""``/v2/resources``: what is measured."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from metering.queries.resources import find_resource, list_resources
+from metering.queries.simple import RESOURCE_FIELDS
+
+from ..errors import NotFound
+from ..views import ApiView
+from .shapes import resource_shape
+
+__all__ = ["ResourceDetail", "ResourceList"]
+
+
+class ResourceList(ApiView):
+    title = "Resources"
+    summary = (
+        "Everything that has samples, by id. Times, owner and metadata are those of the samples that match the filter; "
+        "each resource links to its meters."
+    )
+    known_arguments = frozenset({"q", "limit", "meter_links"})
+    examples = (
+        ("Without links to meters", "/v2/resources?meter_links=0"),
+        ("Metered in 2026", "/v2/resources?q.field=timestamp&q.op=ge&q.value=2026-01-01"),
+        ("Resources that were in a state", "/v2/resources?q.field=metadata.state&q.value=running"),
+    )
+
+    def get(self, request: Request) -> Response:
+        with_meters = self.arguments.integer("meter_links", 1) != 0
+        limit = self.parse_limit()
+        wanted = self.parse_filter(RESOURCE_FIELDS)
+        rows = list_resources(wanted, scope=self.scope, limit=limit, with_meters=with_meters)
+        return Response([resource_shape(row, request.build_absolute_uri) for row in rows])
+
+
+class ResourceDetail(ApiView):
+    title = "Resource"
+    summary = "One resource as its newest sample describes it, with links to its meters."
+    examples = (("All resources", "/v2/resources"),)
+
+    def get(self, request: Request, resource_id: str) -> Response:
+        # Clients that know of slashes in ids escape them twice.
+        name = self.path_text(unquote(resource_id))
+        row = find_resource(name, scope=self.scope)
+        if row is None:
+            raise NotFound("Resource", name)
+        return Response(resource_shape(row, request.build_absolute_uri))

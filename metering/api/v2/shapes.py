@@ -1,0 +1,118 @@
+"""Rows as version 2 prints them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from metering.queries.meters import MeterRow
+from metering.queries.resources import ResourceRow
+from metering.queries.samples import SampleRow
+from metering.statistics import StatisticsRequest, StatisticsRow
+
+from ..renderers import exact
+
+__all__ = ["format_time", "meter_shape", "old_sample_shape", "resource_shape", "sample_shape", "statistics_shape"]
+
+# Turns a path into a URL with this server's public name.
+Absolute = Callable[[str], str]
+
+
+def format_time(at: datetime | None) -> str | None:
+    """ISO 8601 in UTC without a zone; microseconds only where there are some."""
+    return at.replace(tzinfo=None).isoformat() if at else None
+
+
+def sample_shape(row: SampleRow) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "meter": row.meter,
+        "type": row.type,
+        "unit": row.unit,
+        "volume": exact(row.volume),
+        "user_id": row.user_id,
+        "project_id": row.project_id,
+        "resource_id": row.resource_id,
+        "source": row.source,
+        "timestamp": format_time(row.timestamp),
+        "recorded_at": format_time(row.recorded_at),
+        "metadata": row.metadata,
+    }
+
+
+def old_sample_shape(row: SampleRow) -> dict[str, Any]:
+    """The same under the names that samples had first."""
+    return {
+        "source": row.source,
+        "counter_name": row.meter,
+        "counter_type": row.type,
+        "counter_unit": row.unit,
+        "counter_volume": exact(row.volume),
+        "user_id": row.user_id,
+        "project_id": row.project_id,
+        "resource_id": row.resource_id,
+        "timestamp": format_time(row.timestamp),
+        "recorded_at": format_time(row.recorded_at),
+        "resource_metadata": row.metadata,
+        "message_id": str(row.id),
+    }
+
+
+def meter_shape(row: MeterRow) -> dict[str, Any]:
+    identity = f"{row.resource_id}+{row.name}".encode()
+    return {
+        "name": row.name,
+        "type": row.type,
+        "unit": row.unit,
+        "resource_id": row.resource_id,
+        "project_id": row.project_id,
+        "user_id": row.user_id,
+        "source": row.source,
+        "meter_id": base64.b64encode(identity).decode(),
+    }
+
+
+def resource_shape(row: ResourceRow, absolute: Absolute) -> dict[str, Any]:
+    resource = quote(row.resource_id, safe="")
+    links = [{"rel": "self", "href": absolute(f"/v2/resources/{resource}")}]
+    links += [
+        {"rel": meter, "href": absolute(f"/v2/meters/{quote(meter, safe='')}?q.field=resource_id&q.value={resource}")}
+        for meter in row.meters
+    ]
+    return {
+        "resource_id": row.resource_id,
+        "project_id": row.project_id,
+        "user_id": row.user_id,
+        "source": row.source,
+        "first_sample_timestamp": format_time(row.first_sample_at),
+        "last_sample_timestamp": format_time(row.last_sample_at),
+        "metadata": row.metadata,
+        "links": links,
+    }
+
+
+def statistics_shape(row: StatisticsRow, request: StatisticsRequest) -> dict[str, Any]:
+    """Standard functions stand at the top; when functions were chosen, all of these stand in ``aggregate`` and the others nowhere."""
+    duration = row.duration
+    shape: dict[str, Any] = {
+        "groupby": dict(row.groups) if request.groups else None,
+        "unit": row.unit,
+        "period": request.period_seconds,
+        "period_start": format_time(row.period_start_at),
+        "period_end": format_time(row.period_end_at),
+        "duration": exact(duration.seconds) if duration else None,
+        "duration_start": format_time(duration.start_at) if duration else None,
+        "duration_end": format_time(duration.end_at) if duration else None,
+    }
+    for key in ("min", "max", "avg", "sum"):
+        if key in row.values:
+            shape[key] = exact(row.values[key])
+    if "count" in row.values:
+        shape["count"] = row.values["count"]
+    if request.aggregates:
+        shape["aggregate"] = {key: exact(Decimal(value)) for key, value in row.values.items()}
+    return shape

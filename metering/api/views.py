@@ -1,0 +1,124 @@
+"""What all views share: who asks, in which order a request is checked, what a query may be limited to."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from metering.queries.errors import QueryError
+from metering.queries.filters import SampleFilter, Scope
+from metering.queries.simple import build_filter, named_projects
+
+from .arguments import Arguments, parse_arguments
+from .authentication import SessionAuthentication, TokenAuthentication, projects_of
+from .callers import Caller, identify_caller
+from .errors import ForeignProject, Unacceptable
+from .negotiation import AcceptNegotiation
+from .renderers import JsonRenderer, PageRenderer
+
+__all__ = ["ApiView", "OpenView"]
+
+
+class ApiView(APIView):
+    """A view for callers. Checked in this order, before the view's own method runs: who asks (401), method (405), Accept
+    (406), arguments (400, 415), whether the caller has anything to see (403). The method then takes the limit, the filter, and data.
+
+    Every query is given ``self.scope``; that is all of tenancy.
+    """
+
+    authentication_classes = (TokenAuthentication, SessionAuthentication)
+    permission_classes = ()
+    renderer_classes = (JsonRenderer, PageRenderer)
+    parser_classes = ()
+    content_negotiation_class = AcceptNegotiation
+
+    known_arguments: ClassVar[frozenset[str]] = frozenset()
+    title: ClassVar[str] = "Celometer"
+    summary: ClassVar[str] = ""
+    # Example queries of the page: text and path.
+    examples: ClassVar[tuple[tuple[str, str], ...]] = ()
+    post_example: ClassVar[str] = ""
+
+    caller: Caller | None = None
+    arguments: Arguments
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        projects = self.authenticate(request)
+        # Answered, though not listed: HEAD with GET, as HTTP has it, and OPTIONS.
+        if request.method not in {*self.allowed_methods, "HEAD", "OPTIONS"}:
+            raise MethodNotAllowed(str(request.method))
+        self.format_kwarg = None
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        self.arguments = parse_arguments(request._request, known=self.known_arguments)
+        self.authorize(request, projects)
+
+    def authenticate(self, request: Request) -> list[str]:
+        """The caller's projects. Raises NotAuthenticated."""
+        return projects_of(request)
+
+    def authorize(self, request: Request, projects: list[str]) -> None:
+        """Set ``caller``. Raises PermissionDenied for a caller who can see nothing."""
+        self.caller = identify_caller(
+            request.user.get_username(),
+            is_operator=request.user.is_staff,
+            projects=projects,
+            chosen=request.META.get("HTTP_X_PROJECT_ID", ""),
+        )
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        """The methods that ``Allow`` names: those that clients of version 2 know."""
+        return [method for method in super().allowed_methods if method not in {"HEAD", "OPTIONS"}]
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response({"title": self.title, "description": self.summary, "methods": self.allowed_methods})
+
+    @property
+    def scope(self) -> Scope:
+        """What the caller may see; every query takes it."""
+        if self.caller is None:
+            raise RuntimeError("a query before the caller was identified")
+        return self.caller.scope
+
+    def parse_limit(self) -> int:
+        """How many entries to answer with. Raises QueryError."""
+        limit = self.arguments.integer("limit", settings.CELOMETER_API_DEFAULT_LIMIT)
+        if limit <= 0:
+            raise QueryError("Limit must be positive", value=limit)
+        if limit > settings.CELOMETER_API_MAX_LIMIT:
+            raise QueryError(
+                f"Limit must be at most {settings.CELOMETER_API_MAX_LIMIT}. Value: '{limit}'. "
+                "To get more, ask again with timestamp bounds.",
+                value=limit,
+            )
+        return limit
+
+    def parse_filter(self, fields: frozenset[str]) -> SampleFilter:
+        """What the caller asked for. Raises ForeignProject before it looks at anything else, then QueryError."""
+        for project in named_projects(self.arguments.items):
+            if not self.scope.includes(project):
+                raise ForeignProject(project, projects=self.scope.projects or ())
+        return build_filter(self.arguments.items, fields=fields)
+
+    def path_text(self, text: str) -> str:
+        """A name from the path. Raises Unacceptable for one that nothing can have."""
+        if "\x00" in text:
+            raise Unacceptable("The path holds the character NUL", code="bad_path", value=text.replace("\x00", "\\0"))
+        return text
+
+
+class OpenView(ApiView):
+    """A view that anybody may see, without looking at who asks."""
+
+    authentication_classes = ()
+
+    def authenticate(self, request: Request) -> list[str]:
+        return []
+
+    def authorize(self, request: Request, projects: list[str]) -> None:
+        self.caller = None
