@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 from django.db import connection, transaction
-from psycopg2.extras import execute_values
 
 from metering.messages import Body, Meter, Resource
 
+from .bulk import fetch_for_values, insert_values
 from .services import service_of
 
 __all__ = ["DimensionIds", "Dimensions"]
@@ -112,14 +112,14 @@ class Dimensions:
             absent = sorted((key for key in missing if key not in self._known), key=repr)
             if absent:
                 with transaction.atomic(), connection.cursor() as cursor:
-                    execute_values(cursor.cursor, table.insert, [row_of(key) for key in absent], page_size=len(absent))
+                    insert_values(cursor, table.insert, [row_of(key) for key in absent])
                 self._find(table, absent)
         return [self._known[key] for key in keys]
 
     def _find(self, table: _Table, keys: Iterable[Any]) -> None:
         wanted = {_lookup(key): key for key in keys}
         with connection.cursor() as cursor:
-            rows = execute_values(cursor.cursor, table.find, list(wanted), page_size=len(wanted), fetch=True)
+            rows = fetch_for_values(cursor, table.find, list(wanted))
         for *found, row_id in rows:
             self._known[wanted[tuple(bytes(part) if isinstance(part, memoryview) else part for part in found)]] = row_id
 

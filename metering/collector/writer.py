@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from datetime import datetime
 
 import psycopg2.errors
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.utils import IntegrityError
-from psycopg2.extras import execute_values
 
+from .bulk import copy_rows, fetch_for_values
 from .dimensions import DimensionIds
 from .errors import PartitionMissing
 from .verification import VerifiedBatch, from_microseconds
@@ -45,8 +44,8 @@ def write_batch(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime) -> bo
                 # Also undoes the origin keys, should this batch have brought some that the first one did not.
                 transaction.set_rollback(True)
                 return False
-            cursor.copy_expert(_COPY_SAMPLES, _sample_lines(batch, ids, rows))
-            cursor.copy_expert(_COPY_MARKS, _mark_lines(batch, ids, rows))
+            copy_rows(cursor, _COPY_SAMPLES, _sample_lines(batch, ids, rows))
+            copy_rows(cursor, _COPY_MARKS, _mark_lines(batch, ids, rows))
     except IntegrityError as error:
         # PostgreSQL has no code of its own for a row without a partition: it is a check violation without a constraint.
         cause = error.__cause__
@@ -100,31 +99,31 @@ def _insert_origins(cursor: CursorWrapper, batch: VerifiedBatch, now: datetime) 
     claims = sorted(
         {(source, key, batch.sealed.header.id, now) for source, key, _ in units}, key=lambda claim: claim[:2]
     )
-    claimed = {
-        key for (key,) in execute_values(cursor.cursor, _INSERT_ORIGINS, claims, page_size=len(claims), fetch=True)
-    }
-    return [row for _, key, unit in units if key in claimed for row in unit]
+    fresh = {key for (key,) in fetch_for_values(cursor, _INSERT_ORIGINS, claims)}
+    kept: _Rows = []
+    for _, key, unit in units:
+        if key in fresh:
+            # A key that stands twice in one batch counts once, too.
+            fresh.discard(key)
+            kept += unit
+    return kept
 
 
-def _sample_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> io.StringIO:
+def _sample_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> str:
     """The rows in COPY's text format. Every field is a number, a time or an id: nothing needs escaping."""
     first_id = batch.sealed.header.id.int
     heads = {timestamp: f"{from_microseconds(timestamp).isoformat()}\t" for timestamp in {row[3] for row in rows}}
     meters = [f"{meter}\t" for meter in ids.meters]
     resources = [f"{resource}\t{state}\t" for resource, state in zip(ids.resources, ids.states, strict=True)]
-    return io.StringIO(
-        "".join(
-            [
-                f"{heads[timestamp]}{meters[meter]}{resources[resource]}{first_id | position:032x}\t{volume}\n"
-                for position, meter, resource, timestamp, volume in rows
-            ]
-        )
+    return "".join(
+        [
+            f"{heads[timestamp]}{meters[meter]}{resources[resource]}{first_id | position:032x}\t{volume}\n"
+            for position, meter, resource, timestamp, volume in rows
+        ]
     )
 
 
-def _mark_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> io.StringIO:
+def _mark_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> str:
     batch_id = batch.sealed.header.id
     hours = {(timestamp - timestamp % _HOUR, ids.meters[meter]) for _, meter, _, timestamp, _ in rows}
-    return io.StringIO(
-        "".join(f"{from_microseconds(hour).isoformat()}\t{meter}\t{batch_id}\n" for hour, meter in sorted(hours))
-    )
+    return "".join(f"{from_microseconds(hour).isoformat()}\t{meter}\t{batch_id}\n" for hour, meter in sorted(hours))
