@@ -32,7 +32,7 @@ from config.launch.server import read_log_end
 from config.launch.terminal import RoleLog, Terminal
 
 READY_SECONDS = 90.0
-FIRST_SAMPLES_SECONDS = 90.0
+FIRST_SAMPLES_SECONDS = 30.0
 SERVER_CHECK_SECONDS = 1.0
 SERVER_RETRY_SECONDS = 5.0
 # So long after its start a process has told its number, or never will.
