@@ -93,9 +93,9 @@ def _insert_origins(cursor: CursorWrapper, batch: VerifiedBatch, now: datetime) 
         return rows
     first, units = 0, []
     for origin in body.origins:
-        source = body.resources[body.rows[first][1]].source if origin.count else batch.sealed.header.source
-        units.append((source, origin.key, rows[first : first + origin.count]))
-        first += origin.count
+        source = body.resources[body.rows[first][1]].source if origin.sample_count else batch.sealed.header.source
+        units.append((source, origin.key, rows[first : first + origin.sample_count]))
+        first += origin.sample_count
     claims = sorted(
         {(source, key, batch.sealed.header.id, now) for source, key, _ in units}, key=lambda claim: claim[:2]
     )

@@ -1,7 +1,8 @@
 """Partitions by week (Monday to Monday, UTC), made by housekeeping alone.
 
 A partition is made as a table of its own and then attached: ATTACH waits for nobody who reads or writes the parent, where
-CREATE … PARTITION OF would wait behind every open transaction and make later inserts queue. A CHECK that implies the bounds spares ATTACH its scan.
+CREATE … PARTITION OF would wait behind every open transaction and make later inserts queue. A CHECK that implies the bounds
+spares ATTACH its scan.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Origin(NamedTuple):
     """One input that samples were made from: its key and how many samples of the batch, in order, are its own."""
 
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    count: Index
+    sample_count: Index
 
 
 class _RawBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -109,7 +109,7 @@ class Body(msgspec.Struct):
             raise Malformed(
                 f"body: a sample names meter {last_meter} or resource {last_resource}, which it does not list"
             )
-        if self.origins and sum(origin.count for origin in self.origins) != len(self.rows):
+        if self.origins and sum(origin.sample_count for origin in self.origins) != len(self.rows):
             raise Malformed(f"body: origins must cover its {len(self.rows)} samples exactly")
 
     def leaves(self) -> list[bytes]:

@@ -16,8 +16,8 @@ from agents.sender import send_round
 
 class Command(BaseCommand):
     help = (
-        "Show this node's outbox, or after a broker lost its data send again what it holds (sent batches are kept for a day). Sending twice "
-        "is harmless: the collector stores each batch once."
+        "Show this node's outbox, or after a broker lost its data send again what it holds (sent batches are kept for a day). "
+        "Sending twice is harmless: the collector stores each batch once."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
