@@ -5,7 +5,9 @@ The kernel's package is downloaded and unpacked beside the tests' other caches; 
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+import hashlib
 import shutil
 import stat
 import subprocess
@@ -62,17 +64,25 @@ def build_guest(cache: Path) -> Guest:
     """Return the guest, made at the first call and kept in ``cache``. Raises CannotBuildGuest."""
     if not _BUSYBOX.exists():
         raise CannotBuildGuest(f"{_BUSYBOX} is missing (apt-get install busybox-static)")
-    unpacked = _fetch_kernel(cache)
-    guest = Guest(kernel=next(unpacked.glob("boot/vmlinuz-*")), initramfs=cache / "initramfs.gz")
-    entries = _initramfs_entries(unpacked)
-    guest.initramfs.write_bytes(gzip.compress(_write_cpio(entries), compresslevel=1))
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # test runs beside each other share the cache
+        unpacked = _fetch_kernel(cache)
+        archive = gzip.compress(_write_cpio(_initramfs_entries(unpacked)), compresslevel=1, mtime=0)
+        guest = Guest(
+            kernel=next(unpacked.glob("boot/vmlinuz-*")),
+            initramfs=cache / f"initramfs-{hashlib.sha256(archive).hexdigest()[:12]}.gz",
+        )
+        if not guest.initramfs.exists():
+            partial = cache / "initramfs.partial"
+            partial.write_bytes(archive)
+            partial.rename(guest.initramfs)
     return guest
 
 
 def _fetch_kernel(cache: Path) -> Path:
     unpacked = cache / "kernel"
     if not unpacked.exists():
-        cache.mkdir(parents=True, exist_ok=True)
         package = _kernel_package()
         _run("apt-get", "download", package, cwd=cache)
         archive = next(cache.glob(f"{package}_*.deb"))

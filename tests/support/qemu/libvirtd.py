@@ -6,6 +6,7 @@ all of it, guests included, dies with the process that started it.
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import signal
@@ -26,6 +27,7 @@ __all__ = ["CannotRunLibvirt", "PrivateLibvirt"]
 
 TAP = "celotap0"
 START_SECONDS = 20
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
 _TOOLS = ("libvirtd", "qemu-system-x86_64", "unshare", "setpriv", "ip")
 
 _ISOLATE = ("unshare", "--mount", "--mount-proc", "--net", "--pid", "--fork", "--kill-child")
@@ -53,7 +55,7 @@ ip address add {address}/24 dev {tap}
 ip link set {tap} up
 # The shell stays as process 1 and reaps what libvirtd orphans: libvirt waits 40 s for a QEMU that stays a zombie.
 while :; do
-    libvirtd -f {home}/libvirtd.conf
+    libvirtd -f {home}/libvirtd.conf || true
     sleep 0.2
 done
 """
@@ -178,6 +180,7 @@ class PrivateLibvirt:
             self._process = subprocess.Popen(
                 # Killed with us, and all its namespace with it: a killed test run leaves no guest behind.
                 ["setpriv", "--pdeathsig", "KILL", *_ISOLATE, "sh", "-c", script],
+                env=os.environ | {"PATH": _PATH},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -220,11 +223,11 @@ def _tail(path: Path) -> str:
 def _check_machine() -> None:
     if platform.machine() != "x86_64":
         raise CannotRunLibvirt(f"the guest is built for x86_64, this machine is {platform.machine()}")
-    missing = [tool for tool in _TOOLS if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
+    missing = [tool for tool in _TOOLS if shutil.which(tool, path=_PATH) is None]
     if missing:
         raise CannotRunLibvirt(f"missing: {', '.join(missing)} (see requirements/system-tests.txt)")
     make_tap = (*_ISOLATE, "ip", "tuntap", "add", "dev", TAP, "mode", "tap")
-    tried = subprocess.run(make_tap, capture_output=True, text=True, check=False)
+    tried = subprocess.run(make_tap, capture_output=True, text=True, check=False, env={"PATH": _PATH})
     if tried.returncode != 0:
         raise CannotRunLibvirt(f"no namespaces or tap devices for us (root is needed): {tried.stderr.strip()}")
 

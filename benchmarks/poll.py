@@ -1,0 +1,89 @@
+"""What a poll costs: CPU milliseconds of this process per domain, cold and warm.
+
+    python -m benchmarks.poll                 # 50 domains of libvirt's test driver
+    python -m benchmarks.poll --qemu 10       # also ten real, emulated QEMU domains (root, Debian)
+    python -m benchmarks.poll --uri qemu:///system
+
+The first poll also connects and reads every domain's XML; the others make one bulk call. The test driver runs inside
+this process and is asked domain by domain (its bulk call tells states only), so its figures contain what libvirtd
+and QEMU would otherwise do; the figures of ``--qemu`` are those of an agent in production.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.compute import POLLSTERS
+from agents.compute.hypervisor import Hypervisor
+from agents.compute.instances import LocalInstances
+from agents.contract import Cycle
+from tests.support.libvirt_file import write_crowd
+from tests.support.qemu import PrivateLibvirt
+
+GUEST_CACHE = Path(__file__).parents[1] / "var" / "cache" / "guest"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU milliseconds of one poll, the whole of it: discovery and every pollster."""
+
+    domains: int
+    samples: int
+    first_cpu_ms: float
+    warm_cpu_ms: float
+    warm_wall_ms: float
+
+
+def measure_poll(uri: str, *, polls: int = 20) -> Cost:
+    """Poll once cold, then ``polls`` times warm, and return the cold figure and the mean of the warm ones."""
+    local_instances = LocalInstances(Hypervisor(uri))
+
+    def poll() -> tuple[int, int]:
+        cycle = Cycle(node="bench", timestamp=time.time_ns() // 1000)
+        targets = local_instances.discover(cycle)
+        pollsters = [pollster for pollster in POLLSTERS if pollster.discovery == local_instances.name]
+        return len(targets), sum(len(list(pollster.samples(targets, cycle))) for pollster in pollsters)
+
+    started = time.process_time()
+    poll()
+    first = time.process_time() - started
+    started, started_wall = time.process_time(), time.perf_counter()
+    for _ in range(polls):
+        domains, samples = poll()
+    warm, warm_wall = time.process_time() - started, time.perf_counter() - started_wall
+    return Cost(domains, samples, first * 1000, warm * 1000 / polls, warm_wall * 1000 / polls)
+
+
+def print_cost(name: str, cost: Cost) -> None:
+    """Print one line: what was polled, and the figures."""
+    print(
+        f"{name}: {cost.domains} domains, {cost.samples} samples a poll; "
+        f"CPU per domain {cost.warm_cpu_ms / cost.domains:.3f} ms warm, {cost.first_cpu_ms / cost.domains:.3f} ms cold; "
+        f"a warm poll takes {cost.warm_cpu_ms:.1f} ms CPU, {cost.warm_wall_ms:.1f} ms in all"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--domains", type=int, default=50, help="domains of the test driver (default 50)")
+    parser.add_argument("--qemu", type=int, default=0, help="real QEMU domains to start and poll as well")
+    parser.add_argument("--uri", help="poll this libvirt instead")
+    options = parser.parse_args()
+    if options.uri:
+        print_cost(options.uri, measure_poll(options.uri))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        uri = write_crowd(Path(folder) / "node.xml", options.domains)
+        print_cost("test driver", measure_poll(uri))
+    if options.qemu:
+        with PrivateLibvirt(cache=GUEST_CACHE) as private:
+            private.start_crowd(options.qemu)
+            print_cost("QEMU", measure_poll(private.uri))
+
+
+if __name__ == "__main__":
+    main()
