@@ -24,8 +24,8 @@ OPERATOR = "operator"
 ADMINISTRATOR = "admin"
 
 
-def prepare(home: Home) -> dict[str, object]:
-    """Bring store and keys to the state that the roles expect, and say what was done and how long it took."""
+def prepare(home: Home) -> dict[str, float]:
+    """Bring store and keys to the state that the roles expect, and say what was done and how many seconds it took."""
     seconds: dict[str, float] = {}
     with _timed(seconds, "store migrated"):
         _call("migrate", interactive=False, verbosity=0)
@@ -35,8 +35,8 @@ def prepare(home: Home) -> dict[str, object]:
         _call("housekeep")
     with _timed(seconds, "access prepared"):
         _keep_token(home)
-        admin = _make_administrator(home)
-    return {"seconds": seconds, "admin": admin, "node": env.node()}
+        _make_administrator(home)
+    return seconds
 
 
 @contextmanager
@@ -76,20 +76,19 @@ def _keep_token(home: Home) -> None:
     home.write_private(home.token_file, token + "\n")
 
 
-def _make_administrator(home: Home) -> str:
-    """An administrator where the store has none at all; the name of the one whose password is in the home."""
+def _make_administrator(home: Home) -> None:
+    """Somebody who can log into the admin, where nobody can yet; the password is kept in the home."""
     from django.contrib.auth import get_user_model
 
     users = get_user_model()._default_manager
-    if users.filter(is_superuser=True).exists():
-        return ADMINISTRATOR if home.admin_password_file.exists() else ""
+    if any(user.has_usable_password() for user in users.filter(is_superuser=True)):
+        return
     password = secrets.token_urlsafe(12)
     user, _ = users.get_or_create(username=ADMINISTRATOR)
     user.is_staff = user.is_superuser = True
     user.set_password(password)
     user.save()
     home.write_private(home.admin_password_file, password + "\n")
-    return ADMINISTRATOR
 
 
 def main() -> None:

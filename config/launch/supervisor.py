@@ -151,8 +151,8 @@ class Supervisor:
             output = self._read_output(child)
         if child.returncode != 0:
             raise LaunchError(f"The store could not be prepared; the end of {log}:\n{read_log_end(log, lines=8)}")
-        done: dict[str, Any] = json.loads(output)
-        self.terminal.done(", ".join(done["seconds"]), seconds=time.monotonic() - begun)
+        done: dict[str, float] = json.loads(output)
+        self.terminal.done(", ".join(done), seconds=time.monotonic() - begun)
 
     def _read_output(self, child: subprocess.Popen[str]) -> str:
         while True:
