@@ -41,7 +41,7 @@ def up() -> int:
         child = subprocess.Popen(
             [sys.executable, "-m", "config.launch", "run", "--detached"],
             cwd=env.REPOSITORY,
-            env=os.environ | {"COLUMNS": str(shutil.get_terminal_size().columns)},
+            env=os.environ | terminal_width(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -53,6 +53,11 @@ def up() -> int:
         child.terminate()
         child.wait()
         return 130
+
+
+def terminal_width() -> dict[str, str]:
+    """For a process that writes to a file what will be read here."""
+    return {"COLUMNS": str(shutil.get_terminal_size().columns)} if sys.stdout.isatty() else {}
 
 
 def _follow(child: subprocess.Popen[bytes], *, home: Home) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
+# Tables in a log file need not fold at 80.
+FILE_COLUMNS = 120
 REPEAT_SECONDS = 600.0
 IMPORTANT = re.compile(r"\b(?:WARNING|ERROR|CRITICAL)\b|^Traceback|^[\w.]*(?:Error|Exception): ")
 # Times and numbers differ between two reports of one trouble.
@@ -29,6 +32,8 @@ class Terminal:
 
     def __init__(self) -> None:
         self.console: Console = _Console(highlight=False)
+        if not self.console.is_terminal and "COLUMNS" not in os.environ:
+            self.console.width = FILE_COLUMNS
 
     def say(self, text: str, *, style: str = "") -> None:
         try:
