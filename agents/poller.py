@@ -23,6 +23,13 @@ def grace_seconds(interval_seconds: int) -> float:
     return min(interval_seconds / 10, 5.0)
 
 
+def _is_due_now(due: object, interval_seconds: int) -> bool:
+    """Whether it lies on the grid, at most one interval away from now (a scheduler's clock is not this node's)."""
+    interval = interval_seconds * 1_000_000
+    now = time.time_ns() // 1000
+    return isinstance(due, int) and due % interval == 0 and now - 2 * interval < due <= now + interval
+
+
 class Poller(threading.Thread):
     """The one thread that measures (libvirt's connections stay in it). Each due time of a source is polled at most once."""
 
@@ -47,9 +54,16 @@ class Poller(threading.Thread):
         self._stopping = False
 
     def tick(self, source_name: str, due: int) -> None:
-        """A scheduler says that ``source_name`` is due. A second tick for the same due, or an older one, changes nothing."""
-        if source_name not in self._sources:
-            logger.warning("tick for source %r, which this node's polling.yaml does not have", source_name)
+        """A scheduler says that ``source_name`` is due. A second tick for the same due, or an older one, changes nothing.
+
+        Anybody with a login on the broker can send ticks: one that is not due about now would silence the node or rush it.
+        """
+        source = self._sources.get(source_name)
+        if source is None:
+            logger.warning("tick for source %.100r, which this node's polling.yaml does not have", source_name)
+            return
+        if not _is_due_now(due, source.interval_seconds):
+            logger.warning("tick for %s, due %.100r, is not due now: ignored", source_name, due)
             return
         with self._changed:
             self._ticks[source_name] = max(due, self._ticks.get(source_name, 0))

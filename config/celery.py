@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from celery import Celery, signals
 
-from . import env, redis_transport
+from . import amqp_transport, env, redis_transport
 from .clock import housekeeping_schedule, polling_schedule
 from .queues import check_queues, queue_declarations, read_url, routes, transport_options
 from .serialization import BATCH_SERIALIZER, register_batches
@@ -14,6 +16,7 @@ from .serialization import BATCH_SERIALIZER, register_batches
 env.select_settings()
 register_batches()
 redis_transport.install()
+amqp_transport.install()
 
 SIDE = env.side()
 # The server's roles speak to each other on a broker that agents may not know; agents know only the shared one.
@@ -54,23 +57,34 @@ app.conf.update(
 )
 
 
+@contextmanager
+def _or_exit() -> Iterator[None]:
+    """End the process with one line: Celery would only log an error of a signal's handler, and go on without what it was to do."""
+    try:
+        yield
+    except Exception as error:
+        raise SystemExit(f"{type(error).__name__}: {error}") from error
+
+
 @signals.beat_init.connect
 def _schedule_ticks(sender: object, **_: object) -> None:
     """Read polling.yaml only where ticks are made from it."""
-    if SIDE == "server":
-        app.conf.beat_schedule = housekeeping_schedule()
-    else:
-        app.conf.beat_schedule = polling_schedule(importlib.import_module("agents.node").read_sources())
+    with _or_exit():
+        if SIDE == "server":
+            app.conf.beat_schedule = housekeeping_schedule()
+        else:
+            app.conf.beat_schedule = polling_schedule(importlib.import_module("agents.node").read_sources())
 
 
 @signals.celeryd_after_setup.connect
 def _take_side(sender: str, instance: object, **_: object) -> None:
     """Refuse queues of the other side, and read from the broker where this worker's queues lie."""
-    names = {queue.alias or name for name, queue in app.amqp.queues.consume_from.items()}
-    check_queues(names, side=SIDE)
-    app.conf.broker_read_url = read_url(names)
-    if "compute" in names:
-        importlib.import_module("agents.tasks").run_node()
+    with _or_exit():
+        names = {queue.alias or name for name, queue in app.amqp.queues.consume_from.items()}
+        check_queues(names, side=SIDE)
+        app.conf.broker_read_url = read_url(names)
+        if "compute" in names:
+            importlib.import_module("agents.tasks").run_node()
 
 
 @signals.worker_shutdown.connect

@@ -23,6 +23,8 @@ __all__ = ["Consumer", "refusal_of"]
 
 logger = logging.getLogger(__name__)
 _COLLECT_TASK = "metering.collect"
+_LOOK_FOR_STORE_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
 
 
 class Consumer(consumer.Consumer):
@@ -36,31 +38,48 @@ class Consumer(consumer.Consumer):
         handle = super().create_task_handler(*args, **options)
         if env.side() != "server" or "collector" not in self.app.amqp.queues.consume_from:
             return handle
+        store = importlib.import_module("metering.collector.availability")
 
         def admit(message: Message) -> None:
             refusal = refusal_of(message)
             if refusal:
                 _keep(message, *refusal)
-                return
-            message.headers = _plain_headers(message)
-            handle(message)
+            else:
+                _strip(message)
+                handle(message)
+            if store.is_away():
+                self._pause()
 
         return admit
+
+    def _pause(self) -> None:
+        """Consume nothing until the store answers: each message that is fetched and given back costs the broker a delivery."""
+        logger.warning("the store is away: consuming nothing until it answers")
+        self.task_consumer.cancel()
+        self.timer.call_after(_LOOK_FOR_STORE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if not importlib.import_module("metering.collector.availability").look():
+            self.timer.call_after(_LOOK_FOR_STORE_SECONDS, self._resume)
+        elif self.task_consumer is not None:
+            # A consumer that was made meanwhile, after a loss of the broker, consumes already; then this changes nothing.
+            self.task_consumer.consume()
+            logger.info("the store answers again")
 
 
 def refusal_of(message: Message) -> tuple[str, str] | None:
     """Why a message on the collector's queue is no batch: (reason, detail); None when it may be one."""
     task = (message.headers or {}).get("task")
     if task != _COLLECT_TASK:
-        return "unknown_task", f"task {task!r}: expected {_COLLECT_TASK!r}"
+        return "unknown_task", f"task {task!r:.200}: expected {_COLLECT_TASK!r}"
     if message.content_type != BATCH_CONTENT_TYPE:
-        return "content_type", f"content type {message.content_type!r}: expected {BATCH_CONTENT_TYPE!r}"
+        return "content_type", f"content type {message.content_type!r:.200}: expected {BATCH_CONTENT_TYPE!r}"
     return None
 
 
-def _plain_headers(message: Message) -> dict[str, Any]:
-    """What Celery needs to run the task and nothing that a sender could steer it with (eta, expires, retries, time limits)."""
-    return {
+def _strip(message: Message) -> None:
+    """Leave what Celery needs to run the task and nothing that a sender could steer it with (eta, expires, retries, time limits)."""
+    message.headers = {
         "lang": "py",
         "task": _COLLECT_TASK,
         "id": str(uuid4()),
@@ -68,21 +87,27 @@ def _plain_headers(message: Message) -> dict[str, Any]:
         "parent_id": None,
         "argsrepr": "a batch",
     }
+    message.properties = {}
+    message.content_encoding = "binary"
 
 
 def _keep(message: Message, reason: str, detail: str) -> None:
     """Quarantine, then acknowledge. While the store is away the message goes back and is looked at again."""
     quarantine = importlib.import_module("metering.collector.quarantine")
-    ingestion = importlib.import_module("metering.collector.ingestion")
+    availability = importlib.import_module("metering.collector.availability")
     body = message.body
-    raw = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body or b"")
-    origin = {"queue": "collector", "content_type": str(message.content_type), "headers": _shown(message.headers)}
+    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b"")
+    origin = {"queue": "collector", "content_type": str(message.content_type)[:500], "headers": _shown(message.headers)}
     try:
-        with ingestion.waiting_for_store():
+        with availability.waiting_for_store():
             quarantine.put_in_quarantine(raw, reason=reason, detail=detail, origin=origin)
     except Exception as error:
-        logger.error("store is away, a foreign message goes back to the broker: %s", error)
-        time.sleep(1)
+        logger.log(
+            logging.WARNING if availability.is_away() else logging.ERROR,
+            "a foreign message could not be quarantined, it goes back to the broker: %s",
+            error,
+        )
+        time.sleep(_RETRY_SECONDS)
         message.requeue()
         return
     logger.warning("quarantined a foreign message: %s: %s", reason, detail)
@@ -92,4 +117,11 @@ def _keep(message: Message, reason: str, detail: str) -> None:
 def _shown(headers: Any) -> dict[str, str]:
     """Headers as text of bounded length: they are evidence, not data."""
     items = headers.items() if isinstance(headers, dict) else [("headers", headers)]
-    return {str(name)[:100]: repr(value)[:500] for name, value in list(items)[:50]}
+    return {str(name)[:100]: _text(value) for name, value in list(items)[:50]}
+
+
+def _text(value: Any) -> str:
+    try:
+        return repr(value)[:500]
+    except RecursionError:
+        return f"a {type(value).__name__}, nested too deep to show"

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from metering.messages import MessageRefused
 from metering.models import AgentKey, Batch, ParkedBatch, Quarantine
 
+from .availability import waiting_for_store
 from .dimensions import Dimensions
-from .errors import ConflictingBatch, PartitionMissing, StoreAway, StoreRefused
+from .errors import ConflictingBatch, PartitionMissing, StoreAway
 from .quarantine import put_in_quarantine
 from .verification import VerifiedBatch, verify
 from .writer import write_batch
 
-__all__ = ["Outcome", "Result", "dimensions", "ingest", "release", "store_message", "waiting_for_store"]
+__all__ = ["Outcome", "Result", "dimensions", "ingest", "release", "store_message"]
 
 logger = logging.getLogger(__name__)
 dimensions = Dimensions()
-
-# SQLSTATE classes after which the same statement may succeed later: connection, transaction rollback, resources, object state
-# (locks), operator intervention, system error.
-_TRANSIENT_CLASSES = ("08", "40", "53", "55", "57", "58")
 
 
 class Result(StrEnum):
@@ -115,23 +110,3 @@ def release(entry: Quarantine, *, by: object, now: datetime | None = None) -> Ou
     with transaction.atomic():
         Quarantine.objects.filter(pk=entry.pk).update(released_at=now, released_by=by)
     return outcome
-
-
-@contextmanager
-def waiting_for_store() -> Iterator[None]:
-    """Turn what the database says into StoreAway (try later) or StoreRefused (never)."""
-    try:
-        yield
-    except (DatabaseError, InterfaceError) as error:
-        if is_transient(error):
-            connection.close_if_unusable_or_obsolete()
-            raise StoreAway(str(error).strip()) from error
-        raise StoreRefused(str(error).strip()) from error
-
-
-def is_transient(error: Exception) -> bool:
-    """Whether the same statement may succeed later. Without a code the connection itself is gone."""
-    code = getattr(error.__cause__, "pgcode", None)
-    if code is None:
-        return isinstance(error, OperationalError | InterfaceError)
-    return code.startswith(_TRANSIENT_CLASSES)

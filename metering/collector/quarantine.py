@@ -15,6 +15,9 @@ from metering.messages import MessageRefused, parse_batch
 
 __all__ = ["put_in_quarantine"]
 
+# No batch is larger than its body's bound; of what is, the start is evidence enough.
+_KEPT_WHOLE_BYTES = 72 * 1024 * 1024
+_KEPT_START_BYTES = 1024 * 1024
 # The same message refused for the same reason is one entry: a flood of repeats costs one row.
 _UPSERT = """
 INSERT INTO metering_quarantine
@@ -30,15 +33,19 @@ def put_in_quarantine(
 ) -> None:
     """Keep a message with the reason why it was not accepted. One statement; repeats are counted, not kept again."""
     agent_name, batch_id = _claims(message)
+    kept = message
+    if len(message) > _KEPT_WHOLE_BYTES:
+        kept = message[:_KEPT_START_BYTES]
+        detail = f"{detail} (of {len(message)} bytes the first {len(kept)} are kept)"
     with connection.cursor() as cursor:
         cursor.execute(
             _UPSERT,
             [
                 sha256(message).digest(),
                 reason,
-                detail.replace("\x00", "\\0"),
-                message,
-                Json(_without_nul(origin or {})),
+                _storable(detail),
+                kept,
+                Json(_storable(origin or {})),
                 agent_name,
                 batch_id,
                 now or timezone.now(),
@@ -55,10 +62,12 @@ def _claims(message: bytes) -> tuple[str, UUID | None]:
     return header.agent, header.id
 
 
-def _without_nul(value: Any) -> Any:
-    """JSON columns cannot keep the character NUL, and a hostile header may hold it."""
+def _storable(value: Any) -> Any:
+    """Texts of the store can keep neither the character NUL nor half of a surrogate pair, and hostile headers may hold both."""
     if isinstance(value, dict):
-        return {str(_without_nul(key)): _without_nul(item) for key, item in value.items()}
+        return {str(_storable(key)): _storable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nul(item) for item in value]
-    return value.replace("\x00", "\\0") if isinstance(value, str) else value
+        return [_storable(item) for item in value]
+    return (
+        value.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\0") if isinstance(value, str) else value
+    )

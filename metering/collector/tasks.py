@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 COLLECT_TASK = "metering.collect"
 ADMIT_PARKED_TASK = "metering.admit_parked"
-# Less than a broker's visibility timeout and bounded like any task; after it the message goes back and is fetched again.
-_WAIT_SECONDS = 15.0
+# A short absence is waited out with the message in hand; after that it goes back, and the worker consumes nothing until the store answers.
+_WAIT_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
 
 
@@ -34,7 +34,12 @@ def collect(self: Task, message: bytes) -> str:
             if time.monotonic() > deadline:
                 logger.warning("store is away, the message goes back to the broker: %s", error)
                 raise Reject(str(error), requeue=True) from error
+        except Exception as error:
+            # Not even the quarantine took it. Celery would drop a message whose task raised; this one goes back, slowly.
+            logger.exception("a message could be neither taken in nor quarantined, it goes back to the broker")
             time.sleep(_RETRY_SECONDS)
+            raise Reject(str(error), requeue=True) from error
+        time.sleep(_RETRY_SECONDS)
     if outcome.result is Result.PARKED:
         request_partitions()
     return outcome.result

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from metering.collector.ingestion import Outcome, waiting_for_store
+from metering.collector.availability import waiting_for_store
+from metering.collector.ingestion import Outcome
 
 from .locks import Job, holding
 from .parked import admit_parked
