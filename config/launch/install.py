@@ -23,6 +23,8 @@ REQUIREMENTS = REPOSITORY / "requirements"
 ENVIRONMENT = REPOSITORY / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 OLDEST_PYTHON = (3, 11)
+# A machine that was just started often upgrades itself first.
+APT_GET = ["apt-get", "-o", "DPkg::Lock::Timeout=120"]
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
 # Built from source against the system's headers: installed for itself, so that its failure costs nothing else.
 COMPILED_PACKAGE = "libvirt-python"
@@ -73,11 +75,13 @@ def _install_system_packages(wanted: Sequence[str]) -> None:
         return
     begun = time.monotonic()
     _say(f"Installing system packages: {' '.join(missing)}")
-    for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", *missing]):
-        result = _run(["apt-get", *command], env=os.environ | APT_ENVIRONMENT)
-        if result.returncode != 0:
-            _say(f"  apt-get {command[0]} failed, going on without: {_last_lines(result.stdout)}")
-            return
+    # A mirror that is half broken may still have what we need: the install decides.
+    _run([*APT_GET, "update", "-qq"], env=os.environ | APT_ENVIRONMENT)
+    command = [*APT_GET, "install", "-qq", "-y", "--no-install-recommends", *missing]
+    result = _run(command, env=os.environ | APT_ENVIRONMENT)
+    if result.returncode != 0:
+        _say(f"  apt-get failed, going on without: {_last_lines(result.stdout)}")
+        return
     _say(f"  done ({time.monotonic() - begun:.0f} s)")
 
 
