@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from .contract import Problem
 from .outbox import Outbox, OutboxFull
 from .polling import Polled, Source, due_at
 
@@ -50,6 +51,7 @@ class Poller(threading.Thread):
         self._on_batch = on_batch
         self._done = {name: outbox.last_due(name) or 0 for name in self._sources}
         self._ticks: dict[str, int] = {}
+        self._problems: dict[str, set[Problem]] = {}
         self._changed = threading.Condition()
         self._stopping = False
 
@@ -127,11 +129,20 @@ class Poller(threading.Thread):
         except Exception:  # a full disk, a fault of ours: this poll is a gap, the next may succeed
             logger.exception("polling %s failed: a gap", source.name)
             return
-        for problem in polled.problems:
-            logger.warning("polling %s: %s: %s", source.name, problem.where, problem.what)
+        self._log_problems(source, polled)
         elapsed = time.monotonic() - started
         logger.info("polled %s: %d samples in %d batches, %.2f s", source.name, len(polled.samples), batches, elapsed)
         self._on_batch()
+
+    def _log_problems(self, source: Source, polled: Polled) -> None:
+        """Say what began and what ended: a libvirt that is away for a night is two lines, not one every poll."""
+        before, now = self._problems.get(source.name, set()), set(polled.problems)
+        for problem in polled.problems:
+            if problem not in before:
+                logger.warning("polling %s: %s: %s", source.name, problem.where, problem.what)
+        for problem in before - now:
+            logger.info("polling %s: %s is over: %s", source.name, problem.where, problem.what)
+        self._problems[source.name] = now
 
 
 def keep_samples(outbox: Outbox, polled: Polled, *, source: Source, due: int, labels: dict[str, str]) -> int:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from agents.contract import Problem
 from agents.outbox import Outbox
 from agents.poller import Poller, grace_seconds, keep_samples
 from agents.polling import Polled, Source, due_at
@@ -106,6 +107,24 @@ def test_a_poll_that_raises_is_a_gap_and_the_next_goes_on(run, outbox):
     run(SHORT, poll)
     wait_for(lambda: len(dues(outbox)) >= 2)
     assert len(calls) == len(dues(outbox)) + 2
+
+
+def test_a_problem_is_told_when_it_begins_and_when_it_ends(run, outbox, caplog):
+    away = Problem(where="local_instances", what="libvirt is away")
+    polls = []
+
+    def poll(source):
+        polls.append(source)
+        return Polled([SAMPLE], [away] if len(polls) <= 3 else [])
+
+    with caplog.at_level("INFO"):
+        run(SHORT, poll)
+        wait_for(lambda: len(polls) >= 5)
+    told = [record.getMessage() for record in caplog.records if "libvirt is away" in record.getMessage()]
+    assert told == [
+        "polling compute: local_instances: libvirt is away",
+        "polling compute: local_instances is over: libvirt is away",
+    ]
 
 
 def test_a_poll_without_samples_is_no_batch(outbox):
