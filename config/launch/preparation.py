@@ -96,8 +96,12 @@ def main() -> None:
     env.select_settings()
     import django
 
-    django.setup()
+    try:
+        django.setup()
+    except env.BadSetting as error:
+        sys.exit(str(error))
     from django.core.management import CommandError
+    from django.db import Error as DatabaseError
 
     from agents.keys import BadKeyFile
 
@@ -105,6 +109,8 @@ def main() -> None:
         print(json.dumps(prepare(Home(env.home()))))
     except (CommandError, BadKeyFile) as error:
         sys.exit(str(error))
+    except DatabaseError as error:
+        sys.exit(f"the store does not do as asked: {error}")
 
 
 if __name__ == "__main__":

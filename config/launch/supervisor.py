@@ -60,6 +60,7 @@ class Supervisor:
         self._events: queue.Queue[Message] = queue.Queue()
         self._roles: dict[str, Role] = {}
         self._logs: dict[str, RoleLog] = {}
+        self._addresses: dict[str, str] = {}
         self._stop_signal: int | None = None
         self._check_servers_at = 0.0
 
@@ -121,14 +122,13 @@ class Supervisor:
             self.terminal.say(f"{self.home.record_file} cannot be written: {error.strerror}", style="red")
 
     def _start_servers(self) -> None:
-        addresses: dict[str, str] = {}
         for key, server in self.servers.items():
             self._heed_stop()
             survived = server.is_running()
             with self.terminal.step(f"{server.title} {'found running' if survived else 'started'}"):
-                addresses[key] = server.start()
+                self._addresses[key] = server.start()
         # Without an embedded server its old address must not be found either.
-        self.home.write_private(self.home.servers_file, json.dumps(addresses))
+        self.home.write_private(self.home.servers_file, json.dumps(self._addresses))
 
     def _prepare(self) -> None:
         self._heed_stop()
@@ -254,14 +254,23 @@ class Supervisor:
         if time.monotonic() < self._check_servers_at:
             return
         self._check_servers_at = time.monotonic() + SERVER_CHECK_SECONDS
-        for server in self.servers.values():
+        for key, server in self.servers.items():
             if not server.is_running():
-                self.terminal.say(f"{server.title} ended; it is started again (see {server.log})", style="red")
-                try:
-                    server.start()
-                except (LaunchError, OSError) as error:
-                    self.terminal.say(str(error), style="red")
-                    self._check_servers_at = time.monotonic() + SERVER_RETRY_SECONDS
+                self._revive(key, server)
+
+    def _revive(self, key: str, server: EmbeddedServer) -> None:
+        self.terminal.say(f"{server.title} ended; it is started again (see {server.log})", style="red")
+        try:
+            address = server.start()
+        except (LaunchError, OSError) as error:
+            self.terminal.say(str(error), style="red")
+            self._check_servers_at = time.monotonic() + SERVER_RETRY_SECONDS
+            return
+        if address != self._addresses[key]:
+            self.terminal.say(f"{server.title} has a new address; all roles are started again")
+            self._addresses[key] = address
+            self.home.write_private(self.home.servers_file, json.dumps(self._addresses))
+            stop_groups(self.record.roles, drain=lambda pause: self._handle_events(seconds=pause))
 
     # --- stop ----------------------------------------------------------------------------------------------
 

@@ -180,6 +180,34 @@ def test_dead_roles_and_servers_come_back(launcher: Launcher, tmp_path: Path) ->
     assert "everything is stopped" in said
 
 
+def test_broker_that_lost_its_port_is_found_again_by_every_role(launcher: Launcher) -> None:
+    assert launcher.call("up").returncode == 0
+    before = json.loads(launcher.home.servers_file.read_text())["broker_url"]
+    supervisor = psutil.Process(launcher.home.read_record().supervisor_pid)
+    broker = psutil.Process(EmbeddedBroker(launcher.home.broker).pid)
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # The supervisor is held, so that the stranger is the first at the port.
+        supervisor.suspend()
+        broker.kill()
+        wait_until(lambda: EmbeddedBroker(launcher.home.broker).pid is None)
+        stranger.bind(("127.0.0.1", int(before.rpartition(":")[2].partition("/")[0])))
+        stranger.listen()
+        supervisor.resume()
+        wait_until(lambda: [role.restarts for role in launcher.home.read_record().roles] == [1] * 6)
+    assert json.loads(launcher.home.servers_file.read_text())["broker_url"] != before
+
+
+def test_database_that_does_not_answer_is_named(launcher: Launcher) -> None:
+    refused = launcher.call("run", CELOMETER_DATABASE_URL="postgresql://celometer:secret@127.0.0.1:1/celometer")
+    assert refused.returncode == 1
+    assert "the store does not do as asked" in refused.stdout
+    assert "127.0.0.1" in refused.stdout
+    for unwanted in ("secret", "Traceback"):
+        assert unwanted not in refused.stdout
+    assert launcher.processes() == []
+
+
 @pytest.mark.parametrize("moment", ["PostgreSQL started", "store migrated"])
 def test_interrupted_start_leaves_nothing(launcher: Launcher, tmp_path: Path, moment: str) -> None:
     output = tmp_path / "output"
