@@ -17,7 +17,7 @@ from config import env
 from config.launch import summary
 from config.launch.broker import EmbeddedBroker
 from config.launch.errors import LaunchError
-from config.launch.home import Home
+from config.launch.home import Home, LaunchRecord
 from config.launch.identity import is_same_process
 from config.launch.postgres import EmbeddedPostgres
 from config.launch.supervisor import DEFAULT_PORT, Supervisor, stop_leftovers, stop_servers
@@ -81,15 +81,22 @@ def down() -> int:
     record = home.read_record()
     if is_same_process(record.supervisor):
         terminal.say(f"Stopping process {record.supervisor_pid} and all that it runs …")
-        os.kill(record.supervisor_pid, signal.SIGTERM)
-        give_up_at = time.monotonic() + DOWN_SECONDS
-        while is_same_process(record.supervisor) and time.monotonic() < give_up_at:
-            time.sleep(0.05)
+        _stop_supervisor(record)
     with home.lock():
         stop_leftovers(home, terminal=terminal)
         stop_servers(home)
     terminal.say(f"Nothing of Celometer runs on {home.root} now.")
     return 0
+
+
+def _stop_supervisor(record: LaunchRecord) -> None:
+    """It stops all that it runs; one that hangs is killed, and what it leaves is ours to stop."""
+    for number, seconds in ((signal.SIGTERM, DOWN_SECONDS), (signal.SIGKILL, 5.0)):
+        give_up_at = time.monotonic() + seconds
+        if is_same_process(record.supervisor):
+            os.kill(record.supervisor_pid, number)
+        while is_same_process(record.supervisor) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
 
 
 def status() -> int:

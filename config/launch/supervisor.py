@@ -149,6 +149,7 @@ class Supervisor:
             ) as child,
         ):
             output = self._read_output(child)
+        self._heed_stop()
         if child.returncode != 0:
             raise LaunchError(f"The store could not be prepared; the end of {log}:\n{read_log_end(log, lines=8)}")
         done: dict[str, float] = json.loads(output)

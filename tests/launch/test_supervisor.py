@@ -208,7 +208,7 @@ def test_database_that_does_not_answer_is_named(launcher: Launcher) -> None:
     assert launcher.processes() == []
 
 
-@pytest.mark.parametrize("moment", ["PostgreSQL started", "store migrated"])
+@pytest.mark.parametrize("moment", ["PostgreSQL started", "broker started", "store migrated"])
 def test_interrupted_start_leaves_nothing(launcher: Launcher, tmp_path: Path, moment: str) -> None:
     output = tmp_path / "output"
     supervisor = launcher.run_in_background(output)
