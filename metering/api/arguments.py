@@ -77,6 +77,8 @@ def parse_arguments(request: HttpRequest, *, known: frozenset[str]) -> Arguments
 def read_json(request: HttpRequest) -> Any:
     """The body as JSON with numbers exact (int and Decimal); None for an empty one. Raises Unacceptable."""
     media_type = (request.content_type or "").lower()
+    if not media_type and not request.body.strip():
+        return None
     if media_type not in _JSON_TYPES:
         raise Unacceptable(
             f"Unknown mimetype: {shorten(media_type)}", status=415, code="unsupported_media_type", value=media_type

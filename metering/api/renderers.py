@@ -75,7 +75,7 @@ def _describe_view(view: Any, request: Any) -> dict[str, Any]:
         "summary": view.summary,
         "examples": [(text, path.replace("{path}", own_path)) for text, path in view.examples],
         "post_example": view.post_example.replace("{name}", view.kwargs.get("meter", "")),
-        "base": f"{request.scheme}://{request.get_host()}{request.META.get('SCRIPT_NAME', '')}",
+        "base": view.absolute(""),
         "path": request.get_full_path(),
         "username": username,
         "csrf_token": get_token(request._request) if username else "",

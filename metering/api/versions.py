@@ -25,7 +25,7 @@ class Versions(OpenView):
     )
 
     def get(self, request: Request) -> Response:
-        return Response({"versions": {"values": [_version_2(request.build_absolute_uri("/v2"))]}})
+        return Response({"versions": {"values": [_version_2(self.absolute("/v2"))]}})
 
     def post(self, request: Request) -> Response:
         return self.get(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.utils.cache import patch_vary_headers
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -70,6 +71,13 @@ class ApiView(APIView):
             chosen=request.META.get("HTTP_X_PROJECT_ID", ""),
         )
 
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        """No cache may hand one caller's answer to another."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+        patch_vary_headers(response, ("Authorization", "X-Auth-Token", "X-Project-Id", "Cookie"))
+        return response
+
     @property
     def allowed_methods(self) -> list[str]:
         """The methods that ``Allow`` names: those that clients of version 2 know."""
@@ -104,6 +112,11 @@ class ApiView(APIView):
             if not self.scope.includes(project):
                 raise ForeignProject(project, projects=self.scope.projects or ())
         return build_filter(self.arguments.items, fields=fields)
+
+    def absolute(self, path: str) -> str:
+        """A path of the API as a URL: with the public host, and the prefix that the API is served under."""
+        prefix = self.request.META.get("SCRIPT_NAME", "").rstrip("/")
+        return f"{self.request.scheme}://{self.request.get_host()}{prefix}{path}"
 
     def path_text(self, text: str) -> str:
         """A name from the path. Raises Unacceptable for one that nothing can have."""

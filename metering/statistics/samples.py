@@ -20,12 +20,14 @@ from .request import Aggregate, StatisticsRequest
 
 __all__ = ["FIXED_COLUMNS", "samples_statement"]
 
+# PostgreSQL divides to 16 significant digits, which a large sum uses up before the point: the zeros ask for 20 after it.
+_AVERAGE = "(sum(s.volume) + 0.00000000000000000000) / count(*)"
 _FUNCTIONS = {
     "count": "count(*)",
     "min": "min(s.volume)",
     "max": "max(s.volume)",
     "sum": "sum(s.volume)",
-    "avg": "avg(s.volume)",
+    "avg": _AVERAGE,
     "stddev": "stddev_pop(s.volume)",
 }
 # Columns before those of groups and aggregates: unit, first and last time, start of the bucket.

@@ -67,7 +67,7 @@ class MeterDetail(ApiView):
             "X-Celometer-Position": f"0-{len(samples) - 1}",
         }
         if len(echoed) == 1:
-            headers["Location"] = request.build_absolute_uri(f"/v2/samples/{echoed[0]['message_id']}")
+            headers["Location"] = self.absolute(f"/v2/samples/{echoed[0]['message_id']}")
         # 202: kept safe, but its part of the store is still being made.
         return Response(echoed, status=202 if posted.parked else 201, headers=headers)
 

@@ -35,7 +35,7 @@ class ResourceList(ApiView):
         limit = self.parse_limit()
         wanted = self.parse_filter(RESOURCE_FIELDS)
         rows = list_resources(wanted, scope=self.scope, limit=limit, with_meters=with_meters)
-        return Response([resource_shape(row, request.build_absolute_uri) for row in rows])
+        return Response([resource_shape(row, self.absolute) for row in rows])
 
 
 class ResourceDetail(ApiView):
@@ -49,4 +49,4 @@ class ResourceDetail(ApiView):
         row = find_resource(name, scope=self.scope)
         if row is None:
             raise NotFound("Resource", name)
-        return Response(resource_shape(row, request.build_absolute_uri))
+        return Response(resource_shape(row, self.absolute))
