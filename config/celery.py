@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celery import Celery, signals
+from celery.beat import Service
 
 from . import amqp_transport, env, redis_transport
 from .clock import housekeeping_schedule, polling_schedule
@@ -49,7 +50,6 @@ app.conf.update(
     # Nobody who merely has a login on the broker may command a worker.
     worker_enable_remote_control=False,
     worker_send_task_events=False,
-    worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     timezone="UTC",
@@ -66,14 +66,20 @@ def _or_exit() -> Iterator[None]:
         raise SystemExit(f"{type(error).__name__}: {error}") from error
 
 
+@signals.setup_logging.connect
+def _keep_logging(**_: object) -> None:
+    """Log as Django's settings say; with a receiver here Celery leaves the loggers alone."""
+
+
 @signals.beat_init.connect
-def _schedule_ticks(sender: object, **_: object) -> None:
-    """Read polling.yaml only where ticks are made from it."""
+def _schedule_ticks(sender: Service, **_: object) -> None:
+    """Read polling.yaml only where ticks are made from it. The scheduler has read the configuration by now, so it is told itself."""
     with _or_exit():
         if SIDE == "server":
-            app.conf.beat_schedule = housekeeping_schedule()
+            schedule = housekeeping_schedule()
         else:
-            app.conf.beat_schedule = polling_schedule(importlib.import_module("agents.node").read_sources())
+            schedule = polling_schedule(importlib.import_module("agents.node").read_sources())
+        sender.scheduler.update_from_dict(schedule)
 
 
 @signals.celeryd_after_setup.connect

@@ -42,7 +42,7 @@ def queue_declarations() -> list[Queue]:
         for name in QUEUES
         if name != "compute"
     ]
-    return [Broadcast("compute", exchange=_COMPUTE), *ordinary]
+    return [Broadcast("compute", exchange=_COMPUTE, routing_key="compute"), *ordinary]
 
 
 _COMPUTE = Exchange("compute", type="fanout")

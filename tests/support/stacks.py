@@ -1,0 +1,267 @@
+"""The stacks that whole-way tests run on: the embedded servers always, the machine's Redis, RabbitMQ and PostgreSQL when they answer.
+
+Processes reach a stack's broker over a wire that the test can cut. The store is the test process's own Django connection, so that what
+the processes stored is looked at through the ORM; take the fixture `stack`, and the store is empty and the queues are clean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import kombu
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+from redis import Redis, RedisError
+
+from config.celery import app
+from config.databases import parse_database_url
+from config.queues import QUEUES, transport_options
+from metering.housekeeping.partitions import ensure_ahead
+from metering.messages import SealedBatch
+from tests.support.proxy import Wire, wire_to
+from tests.support.servers import broker_in, make_server_directory
+
+__all__ = ["BROKERS", "STACKS", "Broker", "Stack"]
+
+REDIS_URL = os.environ.get("CELOMETER_TESTS_REDIS_URL", "redis://127.0.0.1:6379")
+RABBITMQ_URL = os.environ.get("CELOMETER_TESTS_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
+POSTGRES_URL = os.environ.get("CELOMETER_TESTS_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+BROKERS = ("embedded", "redis", "rabbitmq")
+STACKS = (*BROKERS, "postgresql")
+
+
+class Broker(ABC):
+    """A broker as tests see it: behind a wire, emptied for each."""
+
+    kind = ""
+
+    def __init__(self, direct_url: str, wire: Wire) -> None:
+        self.direct_url = direct_url
+        self.wire = wire
+        parts = urlsplit(direct_url)
+        login = parts.netloc.rpartition("@")[0]
+        self.url = parts._replace(netloc=f"{login}@127.0.0.1:{wire.port}".lstrip("@")).geturl()
+
+    @abstractmethod
+    def lose_everything(self) -> None:
+        """What a broker without a disk loses when it restarts."""
+
+    @abstractmethod
+    def depth(self, queue: str) -> int:
+        """Messages that wait in the queue, not counting those that a worker has."""
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[kombu.Connection]:
+        """A client with a valid login, past the wire."""
+        with kombu.Connection(self.direct_url, transport_options=transport_options(self.direct_url)) as client:
+            yield client
+
+    def send(self, *batches: SealedBatch | bytes, queue: str = "collector") -> None:
+        """Send batches as agents do."""
+        with self.connect() as client:
+            for batch in batches:
+                message = batch if isinstance(batch, bytes) else batch.to_bytes()
+                app.send_task(
+                    "metering.collect",
+                    args=(message,),
+                    queue=queue,
+                    serializer="celometer-batch",
+                    retry=False,
+                    connection=client,
+                )
+
+
+class RedisBroker(Broker):
+    kind = "redis"
+
+    @property
+    def client(self) -> Redis:
+        return Redis.from_url(self.direct_url)
+
+    def lose_everything(self) -> None:
+        self.client.flushdb()
+
+    def depth(self, queue: str) -> int:
+        return int(self.client.llen(queue))
+
+    def unacknowledged(self) -> int:
+        return int(self.client.zcard("celometer.unacked_index"))
+
+
+class RabbitBroker(Broker):
+    kind = "amqp"
+
+    def lose_everything(self) -> None:
+        with self.connect() as client:
+            for queue in QUEUES:
+                client.channel().queue_delete(queue)
+            for exchange in QUEUES:
+                client.channel().exchange_delete(exchange)
+
+    def depth(self, queue: str) -> int:
+        with self.connect() as client:
+            return int(client.channel().queue_declare(queue, passive=True).message_count)
+
+
+@dataclass
+class Stack:
+    """Where a test's processes find broker and store."""
+
+    broker: Broker
+    database_url: str
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        return {
+            "CELOMETER_BROKER_URL": self.broker.url,
+            "CELOMETER_DATABASE_URL": self.database_url,
+            # A message of a killed worker is delivered again soon.
+            "CELOMETER_VISIBILITY_SECONDS": "3",
+            **changes,
+        }
+
+
+@pytest.fixture(scope="session")
+def _embedded() -> Iterator[Broker]:
+    directory = make_server_directory()
+    with broker_in(directory) as server:
+        url = server.start()
+        with _behind_wire(RedisBroker, url) as broker:
+            yield broker
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[Broker]:
+    for number in range(15, 0, -1):
+        url = f"{REDIS_URL}/{number}"
+        client = Redis.from_url(url, socket_connect_timeout=2)
+        try:
+            # Others may use this server: a database that is empty and nobody's.
+            free = client.dbsize() == 0 and client.set("celometer-tests", str(os.getpid()), nx=True, ex=3600)
+        except RedisError as error:
+            pytest.skip(f"machine: no Redis answers at {REDIS_URL}: {error}")
+        if free:
+            with _behind_wire(RedisBroker, url) as broker:
+                yield broker
+            client.flushdb()
+            return
+    pytest.skip(f"machine: no empty database at {REDIS_URL}")
+
+
+@pytest.fixture(scope="session")
+def _rabbitmq() -> Iterator[Broker]:
+    name = f"celometer-tests-{uuid.uuid4().hex[:8]}"
+    try:
+        with kombu.Connection(f"{RABBITMQ_URL}//", connect_timeout=3) as client:
+            client.connect()
+        _rabbitmqctl("add_vhost", name)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"machine: no RabbitMQ that can be given a virtual host answers: {error}")
+    try:
+        _rabbitmqctl("set_permissions", "-p", name, urlsplit(RABBITMQ_URL).username or "guest", ".*", ".*", ".*")
+        with _behind_wire(RabbitBroker, f"{RABBITMQ_URL}/{name}") as broker:
+            yield broker
+    finally:
+        _rabbitmqctl("delete_vhost", name)
+
+
+def _rabbitmqctl(*arguments: str) -> None:
+    subprocess.run(["rabbitmqctl", "-q", *arguments], check=True, capture_output=True, timeout=60)
+
+
+@contextlib.contextmanager
+def _behind_wire(kind: type[Broker], url: str) -> Iterator[Broker]:
+    parts = urlsplit(url)
+    with wire_to(parts.hostname or "127.0.0.1", parts.port or 0) as wire:
+        yield kind(url, wire)
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """Each broker, empty."""
+    with _emptied(request.getfixturevalue(f"_{request.param}")) as broker:
+        yield broker
+
+
+@contextlib.contextmanager
+def _emptied(broker: Broker) -> Iterator[Broker]:
+    broker.lose_everything()
+    yield broker
+    broker.wire.thaw()
+    broker.wire.cut()
+    broker.wire.mend()
+    broker.lose_everything()
+
+
+@pytest.fixture
+def stack(broker: Broker, store: None) -> Stack:
+    """Each broker with the test run's store."""
+    return Stack(broker, current_database_url())
+
+
+@pytest.fixture(params=STACKS)
+def every_stack(request: pytest.FixtureRequest, store: None) -> Iterator[Stack]:
+    """Each broker with the test run's store, and the machine's PostgreSQL with the embedded broker."""
+    on_machine = request.param == "postgresql"
+    with contextlib.ExitStack() as resources:
+        if on_machine:
+            resources.enter_context(_machine_database())
+        broker = resources.enter_context(
+            _emptied(request.getfixturevalue("_embedded" if on_machine else f"_{request.param}"))
+        )
+        yield Stack(broker, current_database_url())
+
+
+def current_database_url() -> str:
+    """The database that the ORM of this process speaks to."""
+    settings = connection.settings_dict
+    login = f"{quote(settings['USER'], safe='')}:{quote(settings['PASSWORD'], safe='')}"
+    options = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in settings["OPTIONS"].items())
+    host, port = settings["HOST"], settings["PORT"]
+    if host.startswith("/"):
+        options = "&".join(filter(None, [f"host={quote(host, safe='')}&port={port}", options]))
+        host = port = ""
+    place = f"{host}:{port}" if port else host
+    return f"postgresql://{login}@{place}/{settings['NAME']}" + (f"?{options}" if options else "")
+
+
+@contextlib.contextmanager
+def _machine_database() -> Iterator[None]:
+    """A new, migrated database on the machine's own PostgreSQL, for the ORM of this process meanwhile."""
+    name = f"celometer_tests_{uuid.uuid4().hex[:8]}"
+    kept = dict(connection.settings_dict)
+    connection.close()
+    try:
+        connection.settings_dict.update(parse_database_url(POSTGRES_URL))
+        try:
+            _execute(f"CREATE DATABASE {name}")
+        except Exception as error:
+            pytest.skip(f"machine: no PostgreSQL that can be given a database answers: {str(error).strip()}")
+        connection.close()
+        connection.settings_dict["NAME"] = name
+        call_command("migrate", verbosity=0)
+        ensure_ahead(timezone.now())
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(parse_database_url(POSTGRES_URL))
+        with contextlib.suppress(Exception):
+            _execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.close()
+        connection.settings_dict.update(kept)
+
+
+def _execute(sql: str, *arguments: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, arguments or None)
