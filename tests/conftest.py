@@ -11,7 +11,7 @@ from django.utils import timezone
 from metering.collector import ingestion, posting
 from metering.housekeeping.partitions import ensure_ahead
 
-pytest_plugins = ["tests.support.servers", "tests.support.skips", "tests.support.roles", "tests.support.stacks"]
+pytest_plugins = ["tests.support.skips", "tests.support.roles", "tests.support.stacks"]
 
 
 @pytest.fixture(scope="session")

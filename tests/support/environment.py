@@ -5,7 +5,9 @@ Servers that the environment names are used as they are; without any, PostgreSQL
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
 from tests.support.servers import ensure_servers
@@ -13,6 +15,7 @@ from tests.support.servers import ensure_servers
 os.environ["CELOMETER_SETTINGS"] = "server"
 if "CELOMETER_TESTS_HOME" not in os.environ:
     os.environ["CELOMETER_TESTS_HOME"] = tempfile.mkdtemp(prefix="celometer-home-")
+    atexit.register(shutil.rmtree, os.environ["CELOMETER_TESTS_HOME"], ignore_errors=True)
 os.environ["CELOMETER_HOME"] = os.environ["CELOMETER_TESTS_HOME"]
 if "CELOMETER_DATABASE_URL" not in os.environ:
     os.environ["CELOMETER_DATABASE_URL"] = ensure_servers().database_url
