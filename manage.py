@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 from config import env
 
 
 def main() -> None:
-    env.select_settings(sys.argv[1] if len(sys.argv) > 1 else "")
-    from django.core.management import execute_from_command_line
-
     try:
-        execute_from_command_line(sys.argv)
+        env.select_settings(sys.argv[1] if len(sys.argv) > 1 else "")
+        # Whoever sends a task must know this app: without it Celery would make one of its own, on a broker of its own choice.
+        importlib.import_module("config.celery")
+        importlib.import_module("django.core.management").execute_from_command_line(sys.argv)
     except env.BadSetting as error:
         sys.exit(f"celometer: {error}")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.core.wsgi import get_wsgi_application
 
-from config import env
+# Importing the app chooses the settings, and makes it the one that tasks are sent by.
+from .celery import app as celery_app
 
-env.select_settings()
+__all__ = ["application", "celery_app"]
+
 application = get_wsgi_application()

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+import config.celery  # noqa: F401  (the app that tasks are sent by)
 from metering.collector import ingestion, posting
 from metering.housekeeping.partitions import ensure_ahead
 
