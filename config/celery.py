@@ -24,6 +24,8 @@ SIDE = env.side()
 _BROKER_URL = env.server_broker_url() if SIDE == "server" else env.broker_url()
 
 app = Celery("celometer")
+# Also in threads that did not import this module: the sender's, the API's.
+app.set_default()
 app.conf.update(
     broker_url=_BROKER_URL,
     broker_transport_options=transport_options(_BROKER_URL),
@@ -75,11 +77,11 @@ def _keep_logging(**_: object) -> None:
 def _schedule_ticks(sender: Service, **_: object) -> None:
     """Read polling.yaml only where ticks are made from it. The scheduler has read the configuration by now, so it is told itself."""
     with _or_exit():
-        if SIDE == "server":
-            schedule = housekeeping_schedule()
-        else:
-            schedule = polling_schedule(importlib.import_module("agents.node").read_sources())
-        sender.scheduler.update_from_dict(schedule)
+        sender.scheduler.update_from_dict(
+            housekeeping_schedule()
+            if SIDE == "server"
+            else polling_schedule(importlib.import_module("agents.node").read_sources())
+        )
 
 
 @signals.celeryd_after_setup.connect
