@@ -1,0 +1,76 @@
+"""Readers of the environment, and the settings that they choose."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from config import env
+from config.databases import parse_database_url
+from config.secrets import read_or_create
+
+
+@pytest.mark.parametrize(("raw", "value"), [("", 7), ("1", 1), ("300", 300)])
+def test_a_whole_number_is_read(monkeypatch, raw, value):
+    monkeypatch.setenv("CELOMETER_POLL_INTERVAL", raw)
+    assert env.integer("CELOMETER_POLL_INTERVAL", 7) == value
+
+
+@pytest.mark.parametrize("raw", ["0", "-1", "1.5", "soon"])
+def test_a_bad_number_is_named_with_what_was_expected(monkeypatch, raw):
+    monkeypatch.setenv("CELOMETER_POLL_INTERVAL", raw)
+    with pytest.raises(env.BadSetting, match=f"CELOMETER_POLL_INTERVAL='{raw}': expected a whole number of at least 1"):
+        env.integer("CELOMETER_POLL_INTERVAL", None)
+
+
+def test_an_unknown_side_is_refused(monkeypatch):
+    monkeypatch.setenv("CELOMETER_SETTINGS", "both")
+    with pytest.raises(env.BadSetting, match="expected agent or server"):
+        env.side()
+
+
+@pytest.mark.parametrize(
+    ("command", "side"), [("poll", "agent"), ("outbox", "agent"), ("token", "server"), ("", "server")]
+)
+def test_a_command_chooses_its_side_when_nobody_else_does(monkeypatch, command, side):
+    monkeypatch.setenv("CELOMETER_SETTINGS", "")
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.settings.server")
+    env.select_settings(command)
+    assert env.side() == side
+
+
+def test_embedded_servers_are_found_where_the_launcher_left_them(monkeypatch, tmp_path):
+    for name in ("CELOMETER_DATABASE_URL", "CELOMETER_BROKER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CELOMETER_HOME", str(tmp_path))
+    assert env.database_url() == ""
+    (tmp_path / "run").mkdir()
+    env.servers_file().write_text(json.dumps({"database_url": "postgresql:///a", "broker_url": "redis://b"}))
+    assert (env.database_url(), env.broker_url(), env.server_broker_url()) == (
+        "postgresql:///a",
+        "redis://b",
+        "redis://b",
+    )
+
+
+def test_a_database_url_is_read_with_socket_directory_and_options():
+    settings = parse_database_url("postgresql://me:se%2Fcret@/metering?host=/run/pg&sslmode=require")
+    assert (settings["NAME"], settings["USER"], settings["PASSWORD"]) == ("metering", "me", "se/cret")
+    assert (settings["HOST"], settings["OPTIONS"]) == ("/run/pg", {"sslmode": "require"})
+
+
+@pytest.mark.parametrize("url", ["mysql://u:hunter2@h/db", "postgresql://u:hunter2@h/"])
+def test_a_wrong_database_url_is_refused_without_its_password(url):
+    with pytest.raises(env.BadSetting, match="expected postgresql://") as error:
+        parse_database_url(url)
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_secret_is_made_once_for_its_owner_alone(tmp_path):
+    path = tmp_path / "run" / "secret.key"
+    secret = read_or_create(path)
+    assert len(secret) >= 50
+    assert read_or_create(path) == secret
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["secret.key"]
