@@ -7,6 +7,7 @@ The first three are what Ceilometer's clients read; a refused token has Keystone
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,6 +157,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """Also for pages beside the API, such as the admin, when the store is away."""
+    error = sys.exc_info()[1]
+    if isinstance(error, OperationalError | InterfaceError):
+        return problem_response(_store_away())
     return problem_response(
         Problem(
             500,

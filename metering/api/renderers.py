@@ -16,6 +16,8 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 
+from .tables import build_table
+
 __all__ = ["JsonRenderer", "PageRenderer", "exact"]
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -61,6 +63,7 @@ class PageRenderer(BrowsableAPIRenderer):
             "is_error": response.status_code >= 400,
             "needs_login": response.status_code == 401,
             "count": len(data) if isinstance(data, list) else None,
+            "table": build_table(data, absolute=view.absolute),
             "content": _link(msgspec.json.format(_encode(data), indent=2).decode()),
         }
         return loader.render_to_string(self.template, page)

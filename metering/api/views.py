@@ -18,7 +18,7 @@ from metering.queries.simple import build_filter, named_projects
 from .arguments import Arguments, parse_arguments
 from .authentication import SessionAuthentication, TokenAuthentication, projects_of
 from .callers import Caller, identify_caller
-from .errors import ForeignProject, Unacceptable
+from .errors import ForeignProject
 from .negotiation import AcceptNegotiation
 from .renderers import JsonRenderer, PageRenderer
 
@@ -45,6 +45,8 @@ class ApiView(APIView):
     examples: ClassVar[tuple[tuple[str, str], ...]] = ()
     post_example: ClassVar[str] = ""
 
+    # Formats are chosen by the Accept header only, never by an ending of the path.
+    format_kwarg = None
     caller: Caller | None = None
     arguments: Arguments
 
@@ -53,7 +55,6 @@ class ApiView(APIView):
         # Answered, though not listed: HEAD with GET, as HTTP has it, and OPTIONS.
         if request.method not in {*self.allowed_methods, "HEAD", "OPTIONS"}:
             raise MethodNotAllowed(str(request.method))
-        self.format_kwarg = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         self.arguments = parse_arguments(request._request, known=self.known_arguments)
         self.authorize(request, projects)
@@ -117,12 +118,6 @@ class ApiView(APIView):
         """A path of the API as a URL: with the public host, and the prefix that the API is served under."""
         prefix = self.request.META.get("SCRIPT_NAME", "").rstrip("/")
         return f"{self.request.scheme}://{self.request.get_host()}{prefix}{path}"
-
-    def path_text(self, text: str) -> str:
-        """A name from the path. Raises Unacceptable for one that nothing can have."""
-        if "\x00" in text:
-            raise Unacceptable("The path holds the character NUL", code="bad_path", value=text.replace("\x00", "\\0"))
-        return text
 
 
 class OpenView(ApiView):

@@ -13,6 +13,7 @@ from metering.queries.simple import METER_FIELDS, SAMPLE_FIELDS
 from metering.statistics import StatisticsRequest, compute, parse_aggregates, parse_groups, parse_period
 
 from ..arguments import read_json
+from ..paths import name_in_path, sample_path
 from ..views import ApiView
 from .posting import echo_samples, parse_samples
 from .shapes import meter_shape, old_sample_shape, statistics_shape
@@ -53,13 +54,13 @@ class MeterDetail(ApiView):
 
     def get(self, request: Request, meter: str) -> Response:
         limit = self.parse_limit()
-        wanted = self.parse_filter(SAMPLE_FIELDS).for_meter(self.path_text(meter))
+        wanted = self.parse_filter(SAMPLE_FIELDS).for_meter(name_in_path(meter))
         return Response([old_sample_shape(row) for row in list_samples(wanted, scope=self.scope, limit=limit)])
 
     def post(self, request: Request, meter: str) -> Response:
         assert self.caller is not None
         now = timezone.now()
-        samples = parse_samples(read_json(request._request), meter=self.path_text(meter), caller=self.caller, now=now)
+        samples = parse_samples(read_json(request._request), meter=name_in_path(meter), caller=self.caller, now=now)
         posted = post_samples([entry.sample for entry in samples], poster=self.caller.username, now=now)
         echoed = echo_samples(samples, batch_id=posted.batch_id)
         headers = {
@@ -67,7 +68,7 @@ class MeterDetail(ApiView):
             "X-Celometer-Position": f"0-{len(samples) - 1}",
         }
         if len(echoed) == 1:
-            headers["Location"] = self.absolute(f"/v2/samples/{echoed[0]['message_id']}")
+            headers["Location"] = self.absolute(sample_path(echoed[0]["message_id"]))
         # 202: kept safe, but its part of the store is still being made.
         return Response(echoed, status=202 if posted.parked else 201, headers=headers)
 
@@ -92,7 +93,7 @@ class MeterStatistics(ApiView):
 
     def get(self, request: Request, meter: str) -> Response:
         statistics = StatisticsRequest(
-            wanted=self.parse_filter(SAMPLE_FIELDS).for_meter(self.path_text(meter)),
+            wanted=self.parse_filter(SAMPLE_FIELDS).for_meter(name_in_path(meter)),
             scope=self.scope,
             groups=parse_groups(self.arguments.get_all("groupby")),
             period_seconds=parse_period(self.arguments.integer("period", 0)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -11,6 +9,7 @@ from metering.queries.resources import find_resource, list_resources
 from metering.queries.simple import RESOURCE_FIELDS
 
 from ..errors import NotFound
+from ..paths import name_in_path
 from ..views import ApiView
 from .shapes import resource_shape
 
@@ -44,8 +43,7 @@ class ResourceDetail(ApiView):
     examples = (("All resources", "/v2/resources"),)
 
     def get(self, request: Request, resource_id: str) -> Response:
-        # Clients that know of slashes in ids escape them twice.
-        name = self.path_text(unquote(resource_id))
+        name = name_in_path(resource_id)
         row = find_resource(name, scope=self.scope)
         if row is None:
             raise NotFound("Resource", name)

@@ -9,6 +9,7 @@ from metering.queries.samples import find_sample, list_samples
 from metering.queries.simple import SAMPLE_FIELDS
 
 from ..errors import NotFound
+from ..paths import name_in_path
 from ..views import ApiView
 from .shapes import sample_shape
 
@@ -40,7 +41,7 @@ class SampleDetail(ApiView):
     examples = (("All samples", "/v2/samples"),)
 
     def get(self, request: Request, sample_id: str) -> Response:
-        row = find_sample(self.path_text(sample_id), scope=self.scope)
+        row = find_sample(name_in_path(sample_id), scope=self.scope)
         if row is None:
             raise NotFound("Sample", sample_id)
         return Response(sample_shape(row))

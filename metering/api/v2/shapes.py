@@ -14,6 +14,7 @@ from metering.queries.resources import ResourceRow
 from metering.queries.samples import SampleRow
 from metering.statistics import StatisticsRequest, StatisticsRow
 
+from ..paths import meter_path, resource_path
 from ..renderers import exact
 
 __all__ = ["format_time", "meter_shape", "old_sample_shape", "resource_shape", "sample_shape", "statistics_shape"]
@@ -77,12 +78,9 @@ def meter_shape(row: MeterRow) -> dict[str, Any]:
 
 
 def resource_shape(row: ResourceRow, absolute: Absolute) -> dict[str, Any]:
-    resource = quote(row.resource_id, safe="")
-    links = [{"rel": "self", "href": absolute(f"/v2/resources/{resource}")}]
-    links += [
-        {"rel": meter, "href": absolute(f"/v2/meters/{quote(meter, safe='')}?q.field=resource_id&q.value={resource}")}
-        for meter in row.meters
-    ]
+    query = f"?q.field=resource_id&q.value={quote(row.resource_id, safe='')}"
+    links = [{"rel": "self", "href": absolute(resource_path(row.resource_id))}]
+    links += [{"rel": meter, "href": absolute(meter_path(meter) + query)} for meter in row.meters]
     return {
         "resource_id": row.resource_id,
         "project_id": row.project_id,

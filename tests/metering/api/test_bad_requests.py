@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 import time
 
 import pytest
 from django.test import Client
+
+from tests.support.samples import make_sample, store_samples
 
 from .conftest import fault
 
@@ -199,6 +203,42 @@ def test_head_and_options_are_answered(operator):
 def test_the_accept_header_chooses(operator, accept, status, content_type):
     answer = operator.get("/v2/meters", headers={"Accept": accept} if accept else {})
     assert (answer.status_code, answer["Content-Type"]) == (status, content_type)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v2/meters", "/v2/meters/cpu", "/v2/meters/cpu/statistics", "/v2/resources", "/v2/samples"]
+)
+def test_every_example_of_a_page_works_when_clicked(operator, path):
+    store_samples([make_sample(meter="cpu"), make_sample(meter="a/b")])
+    page = operator.get(path, headers={"Accept": "text/html"}).content.decode()
+    links = [html.unescape(link) for link in re.findall(r'href="http://testserver(/[^"]*)"', page)]
+    assert links
+    for link in links:
+        if "/v2?" not in link and link != "/v2":
+            assert operator.get(link).status_code == 200, link
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v2/meters", 401), ("/v2/nowhere", 404)])
+def test_a_browser_is_told_of_errors_by_a_page(db, path, status):
+    answer = Client(headers={"Accept": "text/html,*/*;q=0.8"}).get(path)
+    assert answer.status_code == status
+    assert answer["Content-Type"].startswith("text/html")
+    assert b"Log in" in answer.content
+
+
+def test_what_others_sent_is_no_markup_on_a_page(operator):
+    store_samples([make_sample(meter="<script>x</script>", resource='"><img src=x>', metadata={"<b>": "<i>"})])
+    for path in (
+        "/v2/samples",
+        "/v2/resources",
+        "/v2/meters",
+        "/v2/resources/%22%3E%3Cimg%20src=x%3E",
+        "/v2/nowhere/%3Cscript%3E",
+    ):
+        page = operator.get(path, headers={"Accept": "text/html"}).content
+        assert b"<script>" not in page, path
+        assert b"<img" not in page, path
+        assert b"<i>" not in page, path
 
 
 def test_checks_stand_in_the_order_that_programs_know(operator):

@@ -35,6 +35,11 @@ def test_a_store_that_is_away_is_503_with_retry_after(operator, store_away, path
         assert (message["faultcode"], message["code"]) == ("Server", "store_away")
 
 
+def test_pages_beside_the_api_say_so_too(store_away):
+    answer = Client(raise_request_exception=False).post("/login/", {"username": "a", "password": "b"})
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+
+
 def test_the_first_page_and_health_do_without_the_store(store_away):
     assert Client().get("/").status_code == 200
     assert Client().get("/", headers={"Accept": "text/html"}).status_code == 200

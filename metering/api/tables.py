@@ -1,0 +1,80 @@
+"""Lists as tables, for people: names and ids lead on to what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.utils.html import format_html, format_html_join, strip_tags
+from django.utils.safestring import SafeString, mark_safe
+
+from .paths import meter_path, resource_path, sample_path
+
+__all__ = ["Table", "build_table"]
+
+_METER_COLUMNS = frozenset({"name", "meter", "counter_name"})
+_SAMPLE_COLUMNS = frozenset({"id", "message_id"})
+# Too wide for a table, and of no use to a person; they stand in the JSON below it.
+_LEFT_OUT = frozenset({"meter_id", "recorded_at", "links", "period", "duration_start", "duration_end"})
+# What a person looks for first; columns not named here follow.
+_FIRST = (
+    *("period_start", "period_end", "groupby", "timestamp", "name", "meter", "counter_name"),
+    *(
+        "volume",
+        "counter_volume",
+        "unit",
+        "counter_unit",
+        "resource_id",
+        "count",
+        "min",
+        "max",
+        "avg",
+        "sum",
+        "aggregate",
+    ),
+    *("duration", "first_sample_timestamp", "last_sample_timestamp", "type", "counter_type"),
+    *("project_id", "user_id", "source", "metadata", "resource_metadata"),
+)
+_NOTHING = mark_safe('<span class="none">–</span>')
+
+
+class Table:
+    """Column names, rows of cells (safe HTML), and which columns hold numbers."""
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[tuple[SafeString, bool]]]) -> None:
+        self.columns = columns
+        self.rows = rows
+
+
+def build_table(data: object, *, absolute: Callable[[str], str]) -> Table | None:
+    """The table of a list of objects; None for anything else, and for an empty list."""
+    if not isinstance(data, list) or not data or not all(isinstance(row, Mapping) for row in data):
+        return None
+    places = {name: place for place, name in enumerate(_FIRST)}
+    shown = [name for name in data[0] if name not in _LEFT_OUT]
+    columns = sorted(shown, key=lambda name: places.get(name, len(_FIRST)))
+    rows = [[_cell(name, row.get(name), absolute) for name in columns] for row in data]
+    return Table([name.replace("_", " ") for name in columns], rows)
+
+
+def _cell(column: str, value: Any, absolute: Callable[[str], str]) -> tuple[SafeString, bool]:
+    if value is None:
+        return _NOTHING, False
+    if isinstance(value, Mapping):
+        pairs = format_html_join(" ", "<b>{}</b> {}", value.items())
+        return format_html('<div class="pairs" title="{}">{}</div>', strip_tags(pairs), pairs), False
+    if isinstance(value, Decimal | int):
+        return format_html("{}", f"{value:f}" if isinstance(value, Decimal) else value), True
+    target = _target(column, str(value))
+    if target:
+        return format_html('<a href="{}">{}</a>', absolute(target), value), False
+    return format_html("{}", value), False
+
+
+def _target(column: str, value: str) -> str:
+    if column in _METER_COLUMNS:
+        return f"{meter_path(value)}?limit=20"
+    if column in _SAMPLE_COLUMNS:
+        return sample_path(value)
+    return resource_path(value) if column == "resource_id" else ""
