@@ -64,15 +64,24 @@ def source_reader() -> Callable[[Source], Polled]:
 
 def publish_batch(message: bytes) -> None:
     """Hand one batch to the broker; returns when it has it, raises when it may not."""
-    current_app.send_task(
-        COLLECT_TASK,
-        args=(message,),
-        argsrepr="a signed batch",
-        queue=COLLECT_QUEUE,
-        serializer="celometer-batch",
-        ignore_result=True,
-        retry=False,
-    )
+    with current_app.producer_or_acquire() as producer:
+        try:
+            current_app.send_task(
+                COLLECT_TASK,
+                args=(message,),
+                argsrepr="a signed batch",
+                queue=COLLECT_QUEUE,
+                serializer="celometer-batch",
+                ignore_result=True,
+                retry=False,
+                producer=producer,
+                # Without a queue RabbitMQ would take the batch, say so, and drop it.
+                mandatory=True,
+            )
+        except Exception:
+            # Perhaps the queue is gone: the next attempt declares it again.
+            producer.connection.declared_entities.clear()
+            raise
 
 
 class Node:

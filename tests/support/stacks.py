@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import kombu
 import pytest
+from amqp.exceptions import NotFound
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
@@ -111,7 +112,10 @@ class RabbitBroker(Broker):
 
     def depth(self, queue: str) -> int:
         with self.connect() as client:
-            return int(client.channel().queue_declare(queue, passive=True).message_count)
+            try:
+                return int(client.channel().queue_declare(queue, passive=True).message_count)
+            except NotFound:
+                return 0
 
 
 @dataclass
