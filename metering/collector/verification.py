@@ -16,6 +16,7 @@ __all__ = ["VerifiedBatch", "from_microseconds", "to_microseconds", "verify"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LAST_MICROSECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -81,6 +82,8 @@ def _check_times(batch: VerifiedBatch, now: datetime) -> None:
     floor = to_microseconds(settings.CELOMETER_FLOOR_DATE)
     latest = to_microseconds(now + settings.CELOMETER_FUTURE_BOUND)
     times = [row[2] for row in batch.body.rows]
+    if batch.sealed.header.made > _LAST_MICROSECOND:
+        raise TimeOutOfBounds(f"batch was made at {batch.sealed.header.made} µs: that is after the year 9999")
     for name, value in (
         ("batch is due", batch.sealed.header.due),
         ("earliest sample is", min(times, default=floor)),

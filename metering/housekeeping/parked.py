@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from metering.collector.errors import StoreAway
+from metering.collector.availability import StoreAway, waiting_for_store
 from metering.collector.ingestion import Outcome, Result, store_message
 from metering.collector.quarantine import put_in_quarantine
 from metering.collector.verification import from_microseconds
@@ -13,7 +13,7 @@ from metering.messages import MessageRefused, open_body, parse_batch
 from metering.models import ParkedBatch
 
 from .locks import Job, holding
-from .partitions import ensure_weeks, week_of
+from .partitions import LEDGER, SAMPLES, ensure_weeks, week_of
 
 __all__ = ["admit_parked"]
 
@@ -35,21 +35,30 @@ def _admit(parked: ParkedBatch, now: datetime) -> Outcome:
     try:
         _make_room(message)
         outcome = store_message(message, now=now, waived=parked.waived)
+        if outcome.result is Result.PARKED:
+            raise RuntimeError("there is still no partition for it")
+    except StoreAway:
+        raise
     except MessageRefused as refusal:
         # Refused by now (its key was revoked while it waited): kept where an operator sees it.
-        put_in_quarantine(message, reason=refusal.code, detail=refusal.detail, now=now)
         outcome = Outcome(Result.QUARANTINED, parked.pk, refusal.code, refusal.detail)
-    if outcome.result is Result.PARKED:
-        raise StoreAway(f"batch {parked.pk} still finds no partition")
-    parked.delete()
+    except Exception as error:
+        # A fault of ours with one batch must not keep all others waiting behind it.
+        logger.exception("parked batch %s could not be taken in", parked.pk)
+        outcome = Outcome(Result.QUARANTINED, parked.pk, "internal_error", f"{type(error).__name__}: {error}")
+    if outcome.result is Result.QUARANTINED:
+        put_in_quarantine(message, reason=outcome.reason, detail=outcome.detail, now=now)
     logger.info("admitted parked batch %s: %s", parked.pk, outcome.result)
+    parked.delete()
     return outcome
 
 
 def _make_room(message: bytes) -> None:
     sealed = parse_batch(message)
-    times = {sealed.header.due, *(row[2] for row in open_body(sealed).rows)}
-    with holding(Job.PARTITIONS) as mine:
+    weeks = {week_of(from_microseconds(row[2])) for row in open_body(sealed).rows}
+    with waiting_for_store(), holding(Job.PARTITIONS) as mine:
         if not mine:
             raise StoreAway("another session is making partitions")
-        ensure_weeks({week_of(from_microseconds(moment)) for moment in times})
+        ensure_weeks([week_of(from_microseconds(sealed.header.due))], parents=LEDGER)
+        # However many weeks an agent's samples lie in, each costs one partition, and none is older than the floor date.
+        ensure_weeks(weeks, parents=SAMPLES)

@@ -8,7 +8,7 @@ spares ATTACH its scan.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ from django.db import OperationalError, connection, transaction
 
 from metering.messages import batch_id_at
 
-__all__ = ["WEEK", "ensure_ahead", "ensure_weeks", "week_of"]
+__all__ = ["LEDGER", "SAMPLES", "WEEK", "ensure_ahead", "ensure_weeks", "week_of"]
 
 WEEK = timedelta(days=7)
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
@@ -43,9 +43,9 @@ def _id_bound(moment: datetime) -> str:
     return str(batch_id_at((moment - _EPOCH) // timedelta(microseconds=1)))
 
 
-SAMPLES = _Parent("metering_sample_standard", "timestamp", _time_bound)
+SAMPLES = (_Parent("metering_sample_standard", "timestamp", _time_bound),)
 LEDGER = (_Parent("metering_batch", "id", _id_bound), _Parent("metering_batchbody", "id", _id_bound))
-_PARENTS = (SAMPLES, *LEDGER)
+_PARENTS = (*SAMPLES, *LEDGER)
 
 
 def week_of(moment: datetime) -> datetime:
@@ -59,15 +59,15 @@ def ensure_ahead(now: datetime) -> list[str]:
     return ensure_weeks(first + number * WEEK for number in range(_WEEKS_AHEAD + 1))
 
 
-def ensure_weeks(weeks: Iterable[datetime]) -> list[str]:
-    """Make what is missing of all partitioned tables for these weeks; return the names of those that were made.
+def ensure_weeks(weeks: Iterable[datetime], *, parents: Sequence[_Parent] = _PARENTS) -> list[str]:
+    """Make what is missing of the partitioned tables for these weeks; return the names of those that were made.
 
     The caller holds the lock Job.PARTITIONS. One short transaction for each partition.
     """
     existing = _existing()
     made = []
     for week in sorted(set(weeks)):
-        for parent in _PARENTS:
+        for parent in parents:
             name = f"{parent.table}_{week:%Y%m%d}"
             if name not in existing:
                 _make_patiently(parent, name, week)
