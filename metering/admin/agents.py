@@ -105,7 +105,6 @@ class AgentAdmin(OperatorAdmin):
     search_fields = ("name__exact",)
     search_help_text = "An agent's exact name. Missing and last seen are of the last 7 days."
     readonly_fields = ("enrolled_at", "streams")
-    fields = ("name", "description", "enrolled_at", "streams")
     inlines = (KeyInline,)
     actions = ("revoke_keys",)
 
@@ -125,6 +124,9 @@ class AgentAdmin(OperatorAdmin):
             )
             .prefetch_related("keys")
         )
+
+    def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> tuple[str, ...]:
+        return ("name", "description", *self.readonly_fields) if obj else ("name", "description")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> tuple[str, ...]:
         # The name stands in signed headers: it cannot change any more.

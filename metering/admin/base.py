@@ -15,7 +15,16 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-__all__ = ["BoundedPaginator", "OperatorAdmin", "ReadOnlyAdmin", "admin_link", "parse_uuid", "show_bytes", "show_json"]
+__all__ = [
+    "BoundedPaginator",
+    "OperatorAdmin",
+    "ReadOnlyAdmin",
+    "admin_link",
+    "parse_uuid",
+    "show_bytes",
+    "show_id",
+    "show_json",
+]
 
 _MOST_ROWS = 2_000
 _SHOWN_BYTES = 4_096
@@ -33,6 +42,8 @@ class OperatorAdmin(admin.ModelAdmin):
     """Every operator (``is_staff``) may use it."""
 
     show_full_result_count = False
+    # Counts beside the filters would be counts of the whole table.
+    show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
     list_per_page = 50
 
@@ -71,6 +82,11 @@ def admin_link(target: Model | None, text: object = None) -> SafeString | str:
     meta = target._meta
     address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[target.pk])
     return format_html('<a href="{}">{}</a>', address, target if text is None else text)
+
+
+def show_id(value: UUID) -> SafeString:
+    """An id on one line."""
+    return format_html('<code style="white-space: nowrap">{}</code>', value)
 
 
 def show_json(value: Any) -> SafeString:

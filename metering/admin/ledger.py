@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from metering.messages import BadSignature, PublicKey, batch_of
 from metering.models import Batch, BatchBody, ParkedBatch
 
-from .base import ReadOnlyAdmin, admin_link, parse_uuid, show_bytes, show_json
+from .base import ReadOnlyAdmin, admin_link, parse_uuid, show_bytes, show_id, show_json
 
 __all__ = ["BatchAdmin", "ParkedBatchAdmin"]
 
@@ -24,7 +24,7 @@ __all__ = ["BatchAdmin", "ParkedBatchAdmin"]
 class BatchAdmin(ReadOnlyAdmin):
     """Newest first, by the time-ordered id, which is the table's key."""
 
-    list_display = ("id", "due_at", "agent", "source", "sequence", "sample_count", "stored_count", "recorded_at")
+    list_display = ("due_at", "agent", "source", "sequence", "sample_count", "stored_count", "recorded_at", "shown_id")
     list_select_related = ("key__agent",)
     ordering = ("-id",)
     sortable_by = ()
@@ -46,6 +46,10 @@ class BatchAdmin(ReadOnlyAdmin):
             return queryset, False
         wanted = parse_uuid(search_term)
         return (queryset.filter(pk=batch_of(wanted)) if wanted else queryset.none()), False
+
+    @admin.display(description="id")
+    def shown_id(self, batch: Batch) -> SafeString:
+        return show_id(batch.pk)
 
     @admin.display(description="agent")
     def agent(self, batch: Batch) -> SafeString | str:
@@ -89,7 +93,7 @@ class BatchAdmin(ReadOnlyAdmin):
 class ParkedBatchAdmin(ReadOnlyAdmin):
     """Verified batches whose partitions housekeeping is about to make."""
 
-    list_display = ("id", "parked_at", "waived", "size")
+    list_display = ("parked_at", "waived", "size", "shown_id")
     search_fields = ("id",)
     search_help_text = "The exact id of a batch."
     fields = ("id", "parked_at", "waived", "size", "shown_message")
@@ -105,6 +109,10 @@ class ParkedBatchAdmin(ReadOnlyAdmin):
             return queryset, False
         wanted = parse_uuid(search_term)
         return (queryset.filter(pk=wanted) if wanted else queryset.none()), False
+
+    @admin.display(description="id")
+    def shown_id(self, parked: ParkedBatch) -> SafeString:
+        return show_id(parked.pk)
 
     @admin.display(description="bytes")
     def size(self, parked: ParkedBatch) -> int:

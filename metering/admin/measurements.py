@@ -21,7 +21,7 @@ from metering.queries.filters import SampleFilter, Scope
 from metering.queries.samples import list_samples
 from metering.queries.values import parse_timestamp
 
-from .base import ReadOnlyAdmin, admin_link, parse_uuid, show_json
+from .base import ReadOnlyAdmin, admin_link, parse_uuid, show_id, show_json
 
 __all__ = ["MeterAdmin", "ResourceAdmin", "SampleAdmin"]
 
@@ -77,7 +77,7 @@ class TimeFilter(admin.SimpleListFilter):
 class SampleAdmin(ReadOnlyAdmin):
     """Newest first, by the index on time. Nothing counts the table, and nothing sorts it another way."""
 
-    list_display = ("timestamp", "meter", "volume_text", "unit", "resource", "project", "id")
+    list_display = ("timestamp", "meter_name", "volume_text", "unit", "resource", "project", "shown_id")
     list_select_related = ("meter", "resource")
     ordering = ("-timestamp", "id")
     sortable_by = ()
@@ -145,9 +145,17 @@ class SampleAdmin(ReadOnlyAdmin):
                 return queryset.filter(timestamp__range=times, id__in=[row.id for row in rows])
         return queryset.none()
 
+    @admin.display(description="id")
+    def shown_id(self, sample: Sample) -> SafeString:
+        return show_id(sample.pk)
+
     @admin.display(description="volume")
     def volume_text(self, sample: Sample) -> str:
         return format(sample.volume, "f")
+
+    @admin.display(description="meter")
+    def meter_name(self, sample: Sample) -> str:
+        return sample.meter.name
 
     @admin.display(description="unit")
     def unit(self, sample: Sample) -> str:

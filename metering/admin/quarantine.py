@@ -34,6 +34,9 @@ class QuarantineAdmin(OperatorAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def has_change_permission(self, request: HttpRequest, obj: Quarantine | None = None) -> bool:
+        return False
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Quarantine]:
         return super().get_queryset(request).defer("message").annotate(message_bytes=Length("message"))
 
