@@ -152,7 +152,9 @@ class Channel(redis.Channel):
             self._queue_cycle.rotate(queues[0])
         else:
             self._take_tag = str(uuid4())
-            keys = [self.unacked_key, self.unacked_index_key, *queues]
+            # A sender's priority chooses one of several lists; all are looked at, by priority.
+            lists = [self._q_for_pri(queue, priority) for priority in self.priority_steps for queue in queues]
+            keys = [self.unacked_key, self.unacked_index_key, *lists]
             connection.send_command("EVAL", _TAKE, len(keys), *keys, self._take_tag, time())
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -166,7 +168,7 @@ class Channel(redis.Channel):
             self._found_nothing = tag is not None and not reply
             if tag is None or not reply:
                 raise redis.Empty
-            queue, item = reply[0].decode(), reply[1]
+            queue, item = reply[0].decode().split(self.sep)[0], reply[1]
             self._queue_cycle.rotate(queue)
             self.connection._deliver(message_from_item(item, queue=queue, tag=tag), queue)
             return True

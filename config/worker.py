@@ -49,12 +49,25 @@ class Consumer(consumer.Consumer):
             if refusal:
                 _keep(message, *refusal)
             else:
-                _strip(message)
-                handle(message)
+                self._run(handle, message)
             if store.is_away():
                 self._pause()
 
         return admit
+
+    def _run(self, handle: Callable[[Message], None], message: Message) -> None:
+        received = message.headers
+        _strip(message)
+        try:
+            handle(message)
+        except self.connection_errors:
+            raise
+        except Exception as error:
+            # What Celery itself stumbles over would end the worker, and with the message delivered again the next one, too.
+            logger.exception("Celery could not run the task of a message")
+            if not message.acknowledged:
+                message.headers = received
+                _keep(message, "internal_error", f"{type(error).__name__}: {error}")
 
     def _pause(self) -> None:
         """Consume nothing until the store answers: each message that is fetched and given back costs the broker a delivery."""
@@ -78,6 +91,8 @@ def refusal_of(message: Message) -> tuple[str, str] | None:
         return "unknown_task", f"task {task!r:.200}: expected {_COLLECT_TASK!r}"
     if message.content_type != BATCH_CONTENT_TYPE:
         return "content_type", f"content type {message.content_type!r:.200}: expected {BATCH_CONTENT_TYPE!r}"
+    if not message.body:
+        return "malformed", "the message is empty"
     return None
 
 

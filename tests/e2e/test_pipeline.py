@@ -17,7 +17,7 @@ from tests.support.libvirt_file import write_crowd
 from tests.support.roles import Role, Stage, wait_until
 from tests.support.stacks import Stack
 
-INTERVAL_SECONDS = 2
+INTERVAL_SECONDS = 1
 
 
 class Node:
