@@ -180,6 +180,14 @@ def test_dead_roles_and_servers_come_back(launcher: Launcher, tmp_path: Path) ->
     assert "everything is stopped" in said
 
 
+def _binds(stranger: socket.socket, port: int) -> bool:
+    try:
+        stranger.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
 def test_broker_that_lost_its_port_is_found_again_by_every_role(launcher: Launcher) -> None:
     assert launcher.call("up").returncode == 0
     before = json.loads(launcher.home.servers_file.read_text())["broker_url"]
@@ -191,7 +199,8 @@ def test_broker_that_lost_its_port_is_found_again_by_every_role(launcher: Launch
         supervisor.suspend()
         broker.kill()
         wait_until(lambda: EmbeddedBroker(launcher.home.broker).pid is None)
-        stranger.bind(("127.0.0.1", int(before.rpartition(":")[2].partition("/")[0])))
+        # The last of a killed process's threads may still hold the port for a moment.
+        wait_until(lambda: _binds(stranger, int(before.rpartition(":")[2].partition("/")[0])))
         stranger.listen()
         supervisor.resume()
         wait_until(lambda: [role.restarts for role in launcher.home.read_record().roles] == [1] * 6)
