@@ -66,8 +66,7 @@ CELOMETER_FLOOR_DATE = datetime(2010, 1, 1, tzinfo=UTC)
 # An agent's clock may run ahead by this much.
 CELOMETER_CLOCK_SKEW = timedelta(minutes=5)
 
-# Times in the admin: UTC, to the second.
-DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "Y-m-d", "H:i:s", "Y-m-d H:i:s"
+FORMAT_MODULE_PATH = "config.formats"
 
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "metering.api.errors.handle_exception",

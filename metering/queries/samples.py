@@ -55,6 +55,26 @@ JOIN metering_resource r ON r.id = s.resource_id
 JOIN metering_resourcestate st ON st.id = s.state_id
 WHERE true"""
 
+_MERGED_SERIES = f"""
+WITH size AS (
+    SELECT greatest(1, ceil(%s::float / greatest(count(*), 1)))::int AS depth FROM{SERIES} WHERE true{{series}}
+), heads AS MATERIALIZED (
+    SELECT x.meter_id, x.resource_id, newest.timestamp AS newest_at, deep.timestamp AS deep_at
+    FROM{SERIES}
+    CROSS JOIN LATERAL ({{times}} ORDER BY s.timestamp DESC LIMIT 1) newest
+    LEFT JOIN LATERAL ({{times}} ORDER BY s.timestamp DESC OFFSET (SELECT depth - 1 FROM size) LIMIT 1) deep ON true
+    WHERE true{{series}}
+), cutoff AS MATERIALIZED (
+    SELECT coalesce((
+        SELECT deep_at FROM heads WHERE deep_at IS NOT NULL
+        ORDER BY deep_at DESC OFFSET (SELECT (%s + depth - 1) / depth - 1 FROM size) LIMIT 1
+    ), '-infinity') AS at
+){_COLUMNS} (
+    SELECT s.* FROM heads
+    CROSS JOIN LATERAL ({{samples}} AND s.timestamp >= (SELECT at FROM cutoff){NEWEST_FIRST} LIMIT %s) s
+    WHERE heads.newest_at >= (SELECT at FROM cutoff){NEWEST_FIRST} LIMIT %s
+) s{_DIMENSIONS}{NEWEST_FIRST}"""
+
 
 def list_samples(wanted: SampleFilter, *, scope: Scope, limit: int) -> list[SampleRow]:
     """The newest matching samples, at most ``limit``; equal times in the order in which they were stored."""
@@ -88,30 +108,23 @@ def _by_time(wanted: SampleFilter, limit: int) -> Statement:
 
 
 def _by_series(wanted: SampleFilter, scope: Scope, limit: int) -> Statement:
-    """Find the series with the newest samples first, then merge only those.
+    """Find a time that the newest ``limit`` samples cannot lie before, then merge what lies after it, series by series.
 
-    Whatever is among the ``limit`` newest samples belongs to one of the ``limit`` series whose newest sample is newest; and when there
-    are that many, nothing older than the oldest of these newest samples can be among them.
+    Each series is asked for its newest sample and its ``depth``-th newest. Of the times of the latter take the (limit / depth)-th:
+    that many series have ``depth`` samples each at or after it, which is ``limit`` or more. The depth is chosen so that about
+    twice ``limit`` samples are looked at, whether few series have many samples or many have few.
     """
-    heads = (
-        Statement(f"WITH heads AS (SELECT x.meter_id, x.resource_id, s.timestamp FROM{SERIES} CROSS JOIN LATERAL (")
-        .then_all(series_samples("s.timestamp, s.id", wanted))
-        .then(f"{NEWEST_FIRST} LIMIT 1) s WHERE true")
-        .then_all(owner_conditions(wanted, scope), meter_conditions(wanted))
-        .then(f"{NEWEST_FIRST} LIMIT %s)", limit)
+    series = Statement("").then_all(owner_conditions(wanted, scope), meter_conditions(wanted))
+    times = series_samples("s.timestamp", wanted)
+    samples = series_samples("s.*", wanted, series="heads")
+    sql = _MERGED_SERIES.format(series=series.sql, times=times.sql, samples=samples.sql)
+    parameters = (
+        *(2 * limit, *series.parameters),
+        *(*times.parameters, *times.parameters, *series.parameters),
+        limit,
+        *(*samples.parameters, limit, limit),
     )
-    merged = (
-        Statement(" (SELECT s.* FROM heads CROSS JOIN LATERAL (")
-        .then_all(series_samples("s.*", wanted, series="heads"))
-        .then(
-            " AND s.timestamp >= (SELECT CASE WHEN count(*) < %s THEN '-infinity' ELSE min(heads.timestamp) END FROM heads)"
-            f"{NEWEST_FIRST} LIMIT %s) s{NEWEST_FIRST} LIMIT %s) s",
-            limit,
-            limit,
-            limit,
-        )
-    )
-    return heads.then(_COLUMNS).then_all(merged).then(_DIMENSIONS + NEWEST_FIRST)
+    return Statement(sql, parameters)
 
 
 def _by_id(sample: UUID, wanted: SampleFilter, scope: Scope) -> Statement:

@@ -1,0 +1,1 @@
+"""How the admin prints times: ISO order, to the second, in UTC."""
