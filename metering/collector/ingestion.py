@@ -72,14 +72,21 @@ def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Out
         try:
             stored = write_batch(batch, ids, now=now)
         except PartitionMissing:
-            ParkedBatch.objects.bulk_create(
-                [ParkedBatch(id=batch_id, message=message, waived=waived, parked_at=now)], ignore_conflicts=True
-            )
+            _park(batch, message, now=now, waived=waived)
             return Outcome(Result.PARKED, batch_id)
         if stored:
             return Outcome(Result.STORED, batch_id)
         _acknowledge_duplicate(batch)
         return Outcome(Result.DUPLICATE, batch_id)
+
+
+def _park(batch: VerifiedBatch, message: bytes, *, now: datetime, waived: bool) -> None:
+    """Keep a message until its partitions exist. Raises ConflictingBatch like the ledger would."""
+    parked, created = ParkedBatch.objects.get_or_create(
+        id=batch.sealed.header.id, defaults={"message": message, "waived": waived, "parked_at": now}
+    )
+    if not created and batch.body.origins and bytes(parked.message) != message:
+        raise ConflictingBatch(f"batch {parked.pk} waits for its partitions with another header")
 
 
 def _acknowledge_duplicate(batch: VerifiedBatch) -> None:

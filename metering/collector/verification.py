@@ -64,7 +64,7 @@ def _check_policy(batch: VerifiedBatch, now: datetime) -> None:
     latest = to_microseconds(now + settings.CELOMETER_CLOCK_SKEW)
     if header.made > latest or header.due > latest:
         raise BeyondClockSkew(
-            f"batch was made at {header.made} µs, due {header.due} µs: the server's clock says {to_microseconds(now)} µs"
+            f"batch was made at {_shown(header.made)}, due {_shown(header.due)}: the server's clock says {now:%Y-%m-%dT%H:%M:%S}"
         )
     for resource in batch.body.resources:
         if key.allowed_sources and resource.source not in key.allowed_sources:
@@ -90,4 +90,12 @@ def _check_times(batch: VerifiedBatch, now: datetime) -> None:
         ("latest sample is", max(times, default=floor)),
     ):
         if not floor <= value <= latest:
-            raise TimeOutOfBounds(f"{name} at {value} µs: expected {floor} to {latest}")
+            raise TimeOutOfBounds(f"{name} at {_shown(value)}: expected {_shown(floor)} to {_shown(latest)}")
+
+
+def _shown(value: int) -> str:
+    """A time as people read it; one beyond the calendar as it stands."""
+    try:
+        return f"{from_microseconds(value):%Y-%m-%dT%H:%M:%S.%f}"
+    except OverflowError:
+        return f"{value} µs since 1970"

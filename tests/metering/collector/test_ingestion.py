@@ -205,7 +205,7 @@ def test_what_is_refused_is_quarantined_with_reason_and_bytes_and_never_stored(r
 def test_samples_before_the_floor_date_are_refused_with_both_bounds():
     outcome = ingest(EnrolledAgent().message(some_samples(1, at=1_000_000_000_000_000)))
     assert outcome.reason == "time_out_of_bounds"
-    assert "1262304000000000" in outcome.detail
+    assert "2001-09-09" in outcome.detail and "expected 2010-01-01T00:00:00" in outcome.detail
 
 
 def test_another_agents_name_over_ones_own_key_is_refused():
@@ -272,6 +272,18 @@ def test_a_batch_of_a_time_without_partition_is_parked_whole():
     assert outcome.result == Result.PARKED
     assert bytes(ParkedBatch.objects.get().message) == message
     assert not StoredSample.objects.exists() and not Batch.objects.exists() and not RollupMark.objects.exists()
+
+
+def test_another_batch_under_the_id_of_a_parked_one_is_not_lost():
+    agent = EnrolledAgent()
+    at = int(datetime(2013, 7, 3, tzinfo=UTC).timestamp()) * 1_000_000
+    due = now_microseconds()
+    assert (
+        ingest(agent.message(some_samples(1, at=at), due=due, unit="0", origins=[Origin("a", 1)])).result
+        == Result.PARKED
+    )
+    outcome = ingest(agent.message(some_samples(1, at=at), due=due, unit="0", origins=[Origin("b", 1)]))
+    assert (outcome.result, outcome.reason) == (Result.QUARANTINED, "conflicting_batch")
 
 
 def test_two_collectors_given_the_same_batches_at_once_store_each_once(store):
