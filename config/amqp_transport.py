@@ -17,6 +17,9 @@ __all__ = ["UNREADABLE", "Message", "Transport", "install"]
 # The header under which a message's properties stand when they cannot be read, in hex.
 UNREADABLE = "unreadable properties"
 _BASIC_CLASS = 60
+_REDIS_OPTIONS = frozenset(
+    ["visibility_timeout", "unacked_restore_interval", "socket_connect_timeout", "socket_timeout", "socket_keepalive"]
+)
 _decode_properties = serialization.PROPERTY_CLASSES[_BASIC_CLASS]
 
 
@@ -53,6 +56,10 @@ class Channel(pyamqp.Channel):
 
 class Connection(pyamqp.Connection):
     Channel = Channel
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # Celery has one set of options for all its brokers, and the server's own may be a Redis.
+        super().__init__(*args, **{name: value for name, value in options.items() if name not in _REDIS_OPTIONS})
 
 
 class Transport(pyamqp.Transport):

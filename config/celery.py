@@ -28,7 +28,7 @@ app = Celery("celometer")
 app.set_default()
 app.conf.update(
     broker_url=_BROKER_URL,
-    broker_transport_options=transport_options(_BROKER_URL),
+    broker_transport_options=transport_options(_BROKER_URL, env.broker_url()),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     include=["agents.tasks"] if SIDE == "agent" else ["metering.collector.tasks", "metering.housekeeping.tasks"],

@@ -76,15 +76,16 @@ def read_url(names: Collection[str]) -> str:
     return env.server_broker_url() if on_server else env.broker_url()
 
 
-def transport_options(url: str) -> dict[str, object]:
-    """Options of the transport that the URL chooses. One visibility timeout for all roles: the shortest would win anyway."""
-    if urlsplit(url).scheme.startswith("redis"):
-        return {
-            "visibility_timeout": env.integer("CELOMETER_VISIBILITY_SECONDS", 60),
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
+def transport_options(*urls: str) -> dict[str, object]:
+    """Options of the transports that the URLs choose. One visibility timeout for all roles: the shortest would win anyway."""
+    options: dict[str, object] = {"confirm_publish": True}
+    if any(urlsplit(url).scheme.startswith("redis") for url in urls):
+        visibility_seconds = env.integer("CELOMETER_VISIBILITY_SECONDS", 60) or 60
+        options |= {
+            "visibility_timeout": visibility_seconds,
+            "unacked_restore_interval": min(5, visibility_seconds),
             "socket_connect_timeout": 5,
             "socket_timeout": 30,
             "socket_keepalive": True,
         }
-    return {"confirm_publish": True}
+    return options

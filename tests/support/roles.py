@@ -40,9 +40,11 @@ class Role:
         self._arguments = arguments
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
 
     def start(self) -> Role:
         """Start it, or start it again after it ended."""
+        self._starts += 1
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self._arguments],
@@ -74,8 +76,13 @@ class Role:
         assert text in self.output(), f"{self.name} ended without saying {text!r}"
 
     def await_ready(self, *, seconds: float = 30.0) -> Role:
-        """Wait until a worker consumes."""
-        self.await_output(" ready.", seconds=seconds)
+        """Wait until a worker, also one that was started again, consumes."""
+        wait_until(
+            lambda: self.output().count(" ready.") >= self._starts or not self.is_alive(),
+            seconds=seconds,
+            what=f"{self.name} is ready",
+        )
+        assert self.is_alive(), f"{self.name} ended before it was ready"
         return self
 
     def await_end(self, *, seconds: float = 30.0) -> int:

@@ -1,0 +1,51 @@
+"""What tests of faults share: a lock that makes a worker stand still at a statement, and partitions that go again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import psycopg2
+import pytest
+from django.db import connection
+
+from tests.support.roles import wait_until
+
+Barrier = Callable[[str], AbstractContextManager[Callable[[], None]]]
+
+
+@pytest.fixture
+def barrier(store: None) -> Barrier:
+    """``with barrier("table") as await_victim``: nobody reads or writes the table; ``await_victim()`` returns when somebody tries."""
+
+    @contextmanager
+    def stand_before(table: str) -> Iterator[Callable[[], None]]:
+        lock = psycopg2.connect(**connection.get_connection_params() | {"cursor_factory": None})
+        try:
+            with lock.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield lambda: wait_until(_somebody_waits, what=f"a worker stands before {table}")
+        finally:
+            lock.close()
+
+    return stand_before
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0] > 0
+
+
+@pytest.fixture
+def old_partitions_gone(store: None) -> Iterator[None]:
+    """Partitions of earlier years that the test makes are dropped again: other tests empty every one of them each time."""
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute(
+            r"SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^metering_.*_20(0\d|1\d|2[0-4])\d{4}$'"
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE {name}")
