@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from config import env
 from config.databases import parse_database_url
 from config.secrets import read_or_create
+from metering.messages import PrivateKey
 
 from .base import *
 
@@ -57,6 +58,8 @@ WHITENOISE_AUTOREFRESH = False
 ALLOWED_HOSTS = env.text("CELOMETER_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 USE_X_FORWARDED_HOST = True
 SECRET_KEY = read_or_create(CELOMETER_HOME / "run" / "secret.key")
+# The API signs what is posted to it, like every other agent what it measures.
+CELOMETER_API_KEY_PEM = read_or_create(CELOMETER_HOME / "api" / "key.pem", lambda: PrivateKey.generate().pem())
 
 DATABASES = {"default": parse_database_url(env.database_url() or "postgresql:///celometer")}
 
@@ -79,6 +82,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CELOMETER_API_DEFAULT_LIMIT = 100
 CELOMETER_API_MAX_LIMIT = env.integer("CELOMETER_API_MAX_LIMIT", 10_000)
 CELOMETER_API_MAX_ARGUMENTS = 200
+CELOMETER_API_MAX_CONDITIONS = 50
 CELOMETER_API_MAX_POSTED_SAMPLES = 10_000
 CELOMETER_STATISTICS_MAX_ROWS = 20_000
 CELOMETER_QUERY_TIMEOUT_SECONDS = env.integer("CELOMETER_QUERY_TIMEOUT_SECONDS", 20)

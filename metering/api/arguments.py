@@ -167,8 +167,9 @@ def _json_arguments(request: HttpRequest) -> dict[str, Any]:
 
 
 def _items_of(value: Any) -> list[QueryItem]:
-    if not isinstance(value, list) or len(value) > settings.CELOMETER_API_MAX_ARGUMENTS:
-        raise InvalidInput("q", value, "expected a list of objects with field, op, value and type")
+    most = settings.CELOMETER_API_MAX_CONDITIONS
+    if not isinstance(value, list) or len(value) > most:
+        raise InvalidInput("q", value, f"expected a list of at most {most} objects with field, op, value and type")
     return [_item_of(entry) for entry in value]
 
 

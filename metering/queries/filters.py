@@ -9,7 +9,7 @@ from itertools import product
 __all__ = ["MetadataMatch", "SampleFilter", "Scope", "TimeBound", "metadata_paths"]
 
 # A key of many parts could be stored in very many ways (see metadata_paths); past this only the plain ones are tried.
-_MAX_PATHS = 128
+_MAX_PATHS = 64
 
 
 @dataclass(frozen=True, slots=True)

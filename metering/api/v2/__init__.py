@@ -1,0 +1,1 @@
+"""Version 2, as programs written for OpenStack Telemetry know it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import time
 
@@ -252,3 +253,16 @@ def test_a_wrong_host_is_refused_in_the_same_shape(operator):
     answer = operator.get("/v2/meters", headers={"Host": "evil.example"})
     assert answer.status_code == 400
     assert answer.json()["error_message"]["code"] == "bad_request"
+
+
+def test_the_largest_query_that_is_admitted_is_answered_in_time(operator):
+    store_samples([make_sample(metadata={"a": {"b": {"c": number}}}, resource=f"r{number}") for number in range(50)])
+    conditions = [{"field": f"metadata.a.b.c.d.e.f.{number}", "value": "1"} for number in range(50)]
+    started = time.monotonic()
+    for path in QUERYABLE:
+        body = json.dumps({"q": conditions}).encode()
+        assert operator.client.generic("GET", path, body, content_type="application/json").json() == []
+    assert time.monotonic() - started < 3
+    body = json.dumps({"q": [*conditions, conditions[0]]}).encode()
+    answer = operator.client.generic("GET", "/v2/samples", body, content_type="application/json")
+    assert "at most 50" in fault(answer)

@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
+from metering.collector import posting
 from metering.messages import sample_id
-from metering.models import Batch, Sample
+from metering.models import Batch, ParkedBatch, Sample
 
 from .conftest import Caller, fault, posted
 
@@ -224,3 +225,12 @@ def test_who_has_several_projects_names_one(db):
     assert "X-Project-Id" in fault(answer)
     assert both.post(PATH, [posted()], headers={"X-Project-Id": "p2"}).json()[0]["project_id"] == "p2"
     assert both.post(PATH, [posted(project_id="p1")]).json()[0]["project_id"] == "p1"
+
+
+def test_samples_of_a_time_without_a_partition_are_kept_and_said_to_wait(member, monkeypatch):
+    # Nobody makes the partition in this test: do not wait for it.
+    monkeypatch.setattr(posting, "_PARKED_WAIT_SECONDS", 0)
+    answer = member.post(PATH, [posted(timestamp="2011-03-04T05:06:07")])
+    assert answer.status_code == 202
+    assert ParkedBatch.objects.get().pk == UUID(answer["X-Celometer-Batch"])
+    assert member.rows(PATH) == []
