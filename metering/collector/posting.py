@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -40,7 +38,7 @@ class _Signer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._key = _load_key(settings.CELOMETER_HOME / "api" / "key.pem")
+        self._key = PrivateKey.from_pem(settings.CELOMETER_API_KEY_PEM)
         self._stream = uuid4()
         self._sequence = 0
         self._previous = ""
@@ -101,22 +99,6 @@ def forget_signer() -> None:
     global _signer
     with _signer_lock:
         _signer = None
-
-
-def _load_key(path: Path) -> PrivateKey:
-    """The key at ``path``, made on first use; safe when several API processes start at once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(PrivateKey.generate().pem())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        draft.unlink()
-    return PrivateKey.from_pem(path.read_text())
 
 
 def _enroll(key: PrivateKey) -> None:
