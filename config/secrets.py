@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 __all__ = ["read_or_create"]
 
 
-def read_or_create(path: Path, make: Callable[[], str] = partial(secrets.token_urlsafe, 48)) -> str:
+def read_or_create(path: Path, make: Callable[[], str] = secrets.token_urlsafe) -> str:
     """The secret kept at ``path``; made when there is none. Safe when several processes start at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
