@@ -14,14 +14,14 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import kombu
+import psycopg2
 import pytest
 from amqp.exceptions import NotFound
 from django.core.management import call_command
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from redis import Redis, RedisError
 
@@ -33,7 +33,7 @@ from metering.messages import SealedBatch
 from tests.support.proxy import Wire, wire_to
 from tests.support.servers import broker_in, make_server_directory
 
-__all__ = ["BROKERS", "STACKS", "Broker", "Stack"]
+__all__ = ["BROKERS", "STACKS", "Broker", "Stack", "database_at"]
 
 REDIS_URL = os.environ.get("CELOMETER_TESTS_REDIS_URL", "redis://127.0.0.1:6379")
 RABBITMQ_URL = os.environ.get("CELOMETER_TESTS_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
@@ -220,7 +220,7 @@ def every_stack(request: pytest.FixtureRequest, store: None) -> Iterator[Stack]:
     on_machine = request.param == "postgresql"
     with contextlib.ExitStack() as resources:
         if on_machine:
-            resources.enter_context(_machine_database())
+            resources.enter_context(database_at(request.getfixturevalue("_machine_postgres")))
         broker = resources.enter_context(
             _emptied(request.getfixturevalue("_embedded" if on_machine else f"_{request.param}"))
         )
@@ -241,31 +241,42 @@ def current_database_url() -> str:
 
 
 @contextlib.contextmanager
-def _machine_database() -> Iterator[None]:
-    """A new, migrated database on the machine's own PostgreSQL, for the ORM of this process meanwhile."""
+def database_at(url: str) -> Iterator[str]:
+    """A new, migrated database on this server, for the ORM of this process meanwhile; the server is gone or not at the end."""
     name = f"celometer_tests_{uuid.uuid4().hex[:8]}"
     kept = dict(connection.settings_dict)
     connection.close()
     try:
-        connection.settings_dict.update(parse_database_url(POSTGRES_URL))
-        try:
-            _execute(f"CREATE DATABASE {name}")
-        except Exception as error:
-            pytest.skip(f"machine: no PostgreSQL that can be given a database answers: {str(error).strip()}")
+        connection.settings_dict.update(parse_database_url(url))
+        _execute(f"CREATE DATABASE {name}")
         connection.close()
         connection.settings_dict["NAME"] = name
         call_command("migrate", verbosity=0)
         ensure_ahead(timezone.now())
-        yield
+        yield current_database_url()
     finally:
         connection.close()
-        connection.settings_dict.update(parse_database_url(POSTGRES_URL))
-        with contextlib.suppress(Exception):
+        connection.settings_dict.update(parse_database_url(url))
+        with contextlib.suppress(DatabaseError):
             _execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.close()
         connection.settings_dict.update(kept)
 
 
-def _execute(sql: str, *arguments: Any) -> None:
+def _execute(sql: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(sql, arguments or None)
+        cursor.execute(sql)
+
+
+@pytest.fixture(scope="session")
+def _machine_postgres() -> str:
+    """The URL of the machine's own PostgreSQL, if it answers and lets us make databases."""
+    try:
+        with contextlib.closing(psycopg2.connect(POSTGRES_URL, connect_timeout=3)) as server, server.cursor() as cursor:
+            cursor.execute("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user")
+            allowed = cursor.fetchone()[0]
+    except psycopg2.Error as error:
+        pytest.skip(f"machine: no PostgreSQL answers at {POSTGRES_URL}: {error}")
+    if not allowed:
+        pytest.skip(f"machine: the PostgreSQL at {POSTGRES_URL} lets us make no databases")
+    return POSTGRES_URL
