@@ -16,7 +16,8 @@ LOG_LIMIT_BYTES = 10 * 1024 * 1024
 # Tables in a log file need not fold at 80.
 FILE_COLUMNS = 120
 REPEAT_SECONDS = 600.0
-IMPORTANT = re.compile(r"\b(?:WARNING|ERROR|CRITICAL)\b|^Traceback|^[\w.]*(?:Error|Exception): ")
+# Celery's banner names its level as "%WARNING": that is no warning.
+IMPORTANT = re.compile(r"(?<!%)\b(?:WARNING|ERROR|CRITICAL)\b|^Traceback|^[\w.]*(?:Error|Exception): ")
 # Times and numbers differ between two reports of one trouble.
 VARIABLE = re.compile(r"\d+")
 
