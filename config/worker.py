@@ -1,4 +1,4 @@
-"""The consumer of all workers: what stock Celery would discard before a task runs is kept here.
+"""The consumer of all workers: what stock Celery would discard before a task runs is kept here, and what would end it is not run.
 
 Celery logs and drops a body that it cannot decode, a task that it does not know, an expired one; it obeys headers such as ``eta`` from
 whoever wrote them. On the collector's queue every message is somebody's measurement or an attack: both are worth keeping.
@@ -7,9 +7,10 @@ whoever wrote them. On the collector's queue every message is somebody's measure
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import uuid4
 
@@ -41,7 +42,7 @@ class Consumer(consumer.Consumer):
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
         handle = super().create_task_handler(*args, **options)
         if env.side() != "server" or "collector" not in self.app.amqp.queues.consume_from:
-            return handle
+            return self._own_tasks_only(handle)
         store = importlib.import_module("metering.collector.availability")
 
         def admit(message: Message) -> None:
@@ -52,6 +53,22 @@ class Consumer(consumer.Consumer):
                 self._run(handle, message)
             if store.is_away():
                 self._pause()
+
+        return admit
+
+    def _own_tasks_only(self, handle: Callable[[Message], None]) -> Callable[[Message], None]:
+        """The gate of all other queues: ticks and wake-ups, of which a foreign one is worth a line in the log and no more."""
+
+        def admit(message: Message) -> None:
+            try:
+                _strip_task(message, known=self.app.tasks)
+                handle(message)
+            except self.connection_errors:
+                raise
+            except Exception as error:
+                logger.warning("dropped a foreign message: %s: %.300s", type(error).__name__, error)
+                if not message.acknowledged:
+                    message.ack()
 
         return admit
 
@@ -98,16 +115,30 @@ def refusal_of(message: Message) -> tuple[str, str] | None:
 
 def _strip(message: Message) -> None:
     """Leave what Celery needs to run the task and nothing that a sender could steer it with (eta, expires, retries, time limits)."""
-    message.headers = {
-        "lang": "py",
-        "task": _COLLECT_TASK,
-        "id": str(uuid4()),
-        "root_id": None,
-        "parent_id": None,
-        "argsrepr": "a batch",
-    }
+    message.headers = _headers(_COLLECT_TASK)
     message.properties = {}
     message.content_encoding = "binary"
+
+
+def _strip_task(message: Message, *, known: Collection[str]) -> None:
+    """Leave a task's name, its arguments and when it expires. Raises ValueError for what is no task of ours."""
+    task, expires = message.headers.get("task"), message.headers.get("expires")
+    if not isinstance(task, str) or task.startswith("celery.") or task not in known:
+        raise ValueError(f"task {task!r:.100} is none of this worker's")
+    if message.content_type != "application/json":
+        raise ValueError(f"content type {message.content_type!r:.100}: expected 'application/json'")
+    arguments, options, _ = json.loads(bytes(message.body))
+    if not isinstance(arguments, list) or not isinstance(options, dict):
+        raise ValueError("expected a list of arguments and an object of named ones")
+    # The third part would hold callbacks: tasks that a stranger wants us to send.
+    message.body = json.dumps([arguments, options, {}]).encode()
+    message.headers = _headers(task) | ({"expires": expires} if isinstance(expires, str) else {})
+    message.properties = {}
+    message.content_encoding = "utf-8"
+
+
+def _headers(task: str) -> dict[str, Any]:
+    return {"lang": "py", "task": task, "id": str(uuid4()), "root_id": None, "parent_id": None, "argsrepr": "…"}
 
 
 def _keep(message: Message, reason: str, detail: str) -> None:

@@ -17,9 +17,7 @@ from tests.support.stacks import Stack
 
 # In the order in which a batch of new resources reaches them.
 STATEMENTS = (
-    "metering_agentkey",
     "metering_meter",
-    "metering_series",
     "metering_batch",
     "metering_batchbody",
     "metering_sample",
