@@ -127,7 +127,8 @@ def _strip_task(message: Message, *, known: Collection[str]) -> None:
         raise ValueError(f"task {task!r:.100} is none of this worker's")
     if message.content_type != "application/json":
         raise ValueError(f"content type {message.content_type!r:.100}: expected 'application/json'")
-    arguments, options, _ = json.loads(bytes(message.body))
+    body = message.body
+    arguments, options, _ = json.loads(body if isinstance(body, str) else bytes(body))
     if not isinstance(arguments, list) or not isinstance(options, dict):
         raise ValueError("expected a list of arguments and an object of named ones")
     # The third part would hold callbacks: tasks that a stranger wants us to send.

@@ -90,9 +90,9 @@ def test_collectors_killed_at_random_under_load_store_every_batch_once(stage: St
     collectors = [collector(stage, stack, f"collector-{number}").start().await_ready() for number in (1, 2)]
     randomness = random.Random(20261122)
     with ThreadPoolExecutor(1) as sender:
-        sending = sender.submit(_send_slowly, stack, messages, seconds=10.0)
+        sending = sender.submit(_send_slowly, stack, messages, seconds=5.0)
         kills = 0
-        while not sending.done() or kills < 10:
+        while not sending.done() or kills < 6:
             victim = collectors[kills % 2]
             victim.await_ready()
             time.sleep(randomness.random())

@@ -34,19 +34,24 @@ def test_a_worker_refuses_queues_that_are_not_its_sides(stage: Stage, broker_url
         assert words in workers[case].output()
 
 
-def test_a_worker_without_a_queue_of_its_own_is_refused(stage: Stage, broker_url: str, database_url: str) -> None:
-    environment = stage.environment(CELOMETER_BROKER_URL=broker_url, CELOMETER_DATABASE_URL=database_url)
-    worker = stage.role("all", "celery", "-A", "config", "worker", environment=environment).start()
-    assert worker.await_end() != 0
-    assert "RefusedQueue" in worker.output()
-
-
-def test_a_scheduler_or_node_that_cannot_read_its_polling_file_ends(stage: Stage, broker_url: str) -> None:
+def test_a_role_that_cannot_do_its_work_ends(stage: Stage, broker_url: str, database_url: str) -> None:
     (stage.directory / "polling.yaml").write_text("sources: nonsense")
-    environment = stage.environment(CELOMETER_BROKER_URL=broker_url, CELOMETER_CONFIG_DIR=str(stage.directory))
-    for role in (stage.beat(environment=environment), stage.worker("compute", environment=environment)):
-        assert role.start().await_end() != 0
-        assert "polling.yaml: expected a list under the key sources" in role.output()
+    environment = stage.environment(
+        CELOMETER_BROKER_URL=broker_url,
+        CELOMETER_DATABASE_URL=database_url,
+        CELOMETER_CONFIG_DIR=str(stage.directory),
+    )
+    unreadable = "polling.yaml: expected a list under the key sources"
+    roles = {
+        stage.beat(environment=environment): unreadable,
+        stage.worker("compute", environment=environment): unreadable,
+        stage.role("all", "celery", "-A", "config", "worker", environment=environment): "RefusedQueue",
+    }
+    for role in roles:
+        role.start()
+    for role, words in roles.items():
+        assert role.await_end() != 0
+        assert words in role.output()
 
 
 def test_an_agent_has_no_database(stage: Stage) -> None:
