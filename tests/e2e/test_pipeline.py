@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -49,6 +51,8 @@ class Node:
         if not self.outbox.exists():
             return {}
         with sqlite3.connect(f"file:{self.outbox}?mode=ro", uri=True, timeout=10) as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'batch'").fetchone():
+                return {}  # its file is being made
             return dict(db.execute(f"SELECT id, message FROM batch WHERE {where}").fetchall())
 
     def unsent(self) -> int:
@@ -123,11 +127,35 @@ def test_a_node_goes_on_polling_while_the_broker_is_away(stage: Stage, stack: St
     stack.broker.wire.mend()
 
     wait_until(lambda: node.unsent() == 0, seconds=90, what="the outbox is sent")
+    ticks = polls_by_tick(worker)
+    wait_until(lambda: polls_by_tick(worker) >= ticks + 2, what="the scheduler's ticks are back")
     worker.end()
     messages = node.batches()
     wait_until(lambda: Batch.objects.count() >= len(messages), seconds=60, what="every batch is in the store")
     assert_stored_once(messages.values())
     assert "polling by the node's own timer" in worker.output()
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_node_that_is_killed_sends_its_outbox_after_the_next_start(stage: Stage, stack: Stack) -> None:
+    node = Node(stage, stack)
+    server_roles(stage, stack)
+    randomness = random.Random(20261122)
+    worker = node.start()
+    for _ in range(4):
+        made = len(node.batches())
+        wait_until(lambda: len(node.batches()) > made, what="the node measures")  # noqa: B023
+        time.sleep(randomness.random() / 5)
+        worker.kill()
+        worker.start()
+    wait_until(lambda: len(node.batches()) > made and node.unsent() == 0, what="all was sent")
+    worker.end()
+    messages = node.batches()
+    wait_until(lambda: Batch.objects.count() == len(messages), what="every batch is in the store")
+    assert_stored_once(messages.values())
+    chain = list(Batch.objects.order_by("sequence"))
+    assert [batch.sequence for batch in chain] == list(range(1, len(chain) + 1))
+    assert [bytes(b.previous_digest) for b in chain[1:]] == [bytes(b.header_digest) for b in chain[:-1]]
 
 
 def test_resend_brings_back_what_a_broker_lost(stage: Stage, stack: Stack) -> None:

@@ -11,32 +11,34 @@ from django.db import connection
 
 from tests.support.roles import wait_until
 
-Barrier = Callable[[str], AbstractContextManager[Callable[[], None]]]
+Barrier = Callable[[str], AbstractContextManager[Callable[..., None]]]
 
 
 @pytest.fixture
 def barrier(store: None) -> Barrier:
-    """``with barrier("table") as await_victim``: nobody reads or writes the table; ``await_victim()`` returns when somebody tries."""
+    """``with barrier("table") as await_victim``: nobody reads or writes it; ``await_victim()`` returns when somebody tries."""
 
     @contextmanager
-    def stand_before(table: str) -> Iterator[Callable[[], None]]:
+    def stand_before(table: str) -> Iterator[Callable[..., None]]:
         lock = psycopg2.connect(**connection.get_connection_params() | {"cursor_factory": None})
         try:
             with lock.cursor() as cursor:
                 cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-            yield lambda: wait_until(_somebody_waits, what=f"a worker stands before {table}")
+            yield lambda count=1: wait_until(
+                lambda: _count_waiting() >= count, what=f"{count} workers stand before {table} or one another"
+            )
         finally:
             lock.close()
 
     return stand_before
 
 
-def _somebody_waits() -> bool:
+def _count_waiting() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        return cursor.fetchone()[0] > 0
+        return cursor.fetchone()[0]
 
 
 @pytest.fixture

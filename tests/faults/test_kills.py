@@ -84,6 +84,19 @@ def test_batch_that_was_handed_to_a_collector_which_was_dead_already_is_stored(s
     assert_stored_once([batch])
 
 
+def test_batch_that_two_collectors_have_at_the_same_time_is_stored_once(
+    stage: Stage, stack: Stack, barrier: Barrier
+) -> None:
+    batch = EnrolledAgent().message(some_samples(3))
+    for number in (1, 2):
+        collector(stage, stack, f"collector-{number}").start().await_ready()
+    with barrier("metering_batchbody") as await_victim:
+        stack.broker.send(batch, batch)
+        await_victim(2)
+    wait_until(lambda: AgentKey.objects.get().duplicate_count == 1, what="the second is told as a duplicate")
+    assert_stored_once([batch])
+
+
 def test_collectors_killed_at_random_under_load_store_every_batch_once(stage: Stage, stack: Stack) -> None:
     agents = [EnrolledAgent(f"node-{number}") for number in range(4)]
     messages = [agent.message(some_samples(40, source=agent.name)) for _ in range(75) for agent in agents]
@@ -96,7 +109,8 @@ def test_collectors_killed_at_random_under_load_store_every_batch_once(stage: St
             victim = collectors[kills % 2]
             victim.await_ready()
             time.sleep(randomness.random())
-            victim.kill()
+            # Mostly by a crash, now and then by an orderly stop.
+            victim.end(randomness.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
             victim.start()
             kills += 1
         sending.result()

@@ -113,6 +113,10 @@ def test_postgresql_stopped_and_started_again(
         own_postgres.stop()
         stack.broker.send(*messages[3:])
         worker.await_output("consuming nothing until it answers")
+        worker.end()
+        # One that starts meanwhile waits as well.
+        late = collector(stage, stack).start()
+        late.await_output("consuming nothing until it answers")
         own_postgres.start()
         wait_until(lambda: Batch.objects.count() == 6, what="every batch is stored")
         assert_stored_once(messages)
