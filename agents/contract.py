@@ -54,7 +54,7 @@ class Cycle:
 
     def report(self, where: str, what: str) -> None:
         """Record a problem with one target; the cycle goes on."""
-        self.problems.append(Problem(where=where, what=what))
+        self.problems.append(Problem(where=str(where), what=str(what)))
 
 
 class Discovery(Protocol):

@@ -30,9 +30,12 @@ def load_or_create(path: Path) -> PrivateKey:
     if mode & 0o077:
         raise BadKeyFile(f"{path} has mode {mode:04o}: expected 0600, or others could sign as this agent")
     try:
-        return PrivateKey.from_pem(path.read_text())
+        key = PrivateKey.from_pem(path.read_text())
     except (OSError, ValueError) as error:
         raise BadKeyFile(f"{path}: {error}") from error
+    if not public_path(path).exists():
+        public_path(path).write_text(key.public.pem())
+    return key
 
 
 def _create(path: Path) -> None:
@@ -42,10 +45,11 @@ def _create(path: Path) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(key.pem())
+        file.flush()
+        os.fsync(file.fileno())
     try:
         # link() fails when another process was first; then its key counts.
         os.link(draft, path)
-        public_path(path).write_text(key.public.pem())
     except FileExistsError:
         pass
     finally:

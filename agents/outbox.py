@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from metering.messages import Link, Origin, PrivateKey, Sample, derive_batch_id, seal_batch
+from metering.messages import BatchTooLarge, Link, PrivateKey, Sample, seal_batch
 
 __all__ = ["Outbox", "OutboxFull", "OutboxState", "Pending"]
 
+logger = logging.getLogger(__name__)
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
-    sequence INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     source TEXT NOT NULL,
     due INTEGER NOT NULL,
@@ -30,10 +33,10 @@ CREATE TABLE IF NOT EXISTS batch (
     made_at REAL NOT NULL,
     sent_at REAL
 );
-CREATE INDEX IF NOT EXISTS batch_unsent ON batch (sequence) WHERE sent_at IS NULL;
+CREATE INDEX IF NOT EXISTS batch_unsent ON batch (number) WHERE sent_at IS NULL;
 CREATE INDEX IF NOT EXISTS batch_source_due ON batch (source, due);
 CREATE TABLE IF NOT EXISTS stream (
-    id TEXT NOT NULL, last_sequence INTEGER NOT NULL, last_digest TEXT NOT NULL
+    id TEXT NOT NULL, agent TEXT NOT NULL, key_id TEXT NOT NULL, last_sequence INTEGER NOT NULL, last_digest TEXT NOT NULL
 );
 """
 
@@ -43,9 +46,9 @@ class OutboxFull(Exception):
 
 
 class Pending(NamedTuple):
-    """A batch to send."""
+    """A batch to send; numbers grow with time."""
 
-    sequence: int
+    number: int
     message: bytes
 
 
@@ -66,16 +69,12 @@ class Outbox:
     def __init__(self, path: Path, *, key: PrivateKey, agent: str, max_bytes: int) -> None:
         self.path = path
         self._key = key
-        self._agent = agent
         self._max_bytes = max_bytes
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._transaction() as db:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
-            db.execute(
-                "INSERT INTO stream (id, last_sequence, last_digest) SELECT ?, 0, '' WHERE NOT EXISTS (SELECT 1 FROM stream)",
-                [str(uuid4())],
-            )
+            self.agent = _begin_stream(db, agent=agent, key_id=key.public.id)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -96,47 +95,62 @@ class Outbox:
 
     def add(
         self,
+        parts: Sequence[Sequence[Sample]],
+        *,
+        source: str,
+        due: int,
+        labels: dict[str, str] | None = None,
+    ) -> int:
+        """Seal each part of one poll as the stream's next batch and keep them, all or none; return how many batches there are.
+
+        The same (source, due) again is the same poll: the first counts. A part too large for one batch is halved. Raises OutboxFull.
+        """
+        with self._transaction() as db:
+            done = db.execute("SELECT count(*) FROM batch WHERE source = ? AND due = ?", [source, due]).fetchone()[0]
+            if done:
+                return int(done)
+            self._refuse_when_full(db)
+            waiting, made = list(parts)[::-1], 0
+            while waiting:
+                part = waiting.pop()
+                try:
+                    self._seal(db, part, source=source, due=due, unit=str(made), labels=labels)
+                except BatchTooLarge:
+                    if len(part) == 1:
+                        raise
+                    waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+                else:
+                    made += 1
+        return made
+
+    def _seal(
+        self,
+        db: sqlite3.Connection,
         samples: Sequence[Sample],
         *,
         source: str,
         due: int,
-        unit: str = "",
-        labels: dict[str, str] | None = None,
-        origins: Sequence[Origin] = (),
-    ) -> UUID:
-        """Seal samples as the stream's next batch and keep it. The same (source, due, unit) again is the same batch: the first counts.
-
-        Raises OutboxFull.
-        """
-        batch_id = derive_batch_id(agent=self._agent, source=source, due=due, unit=unit)
-        with self._transaction() as db:
-            if db.execute("SELECT 1 FROM batch WHERE id = ?", [str(batch_id)]).fetchone():
-                return batch_id
-            self._refuse_when_full(db)
-            stream, last_sequence, last_digest = db.execute(
-                "SELECT id, last_sequence, last_digest FROM stream"
-            ).fetchone()
-            sealed = seal_batch(
-                samples,
-                key=self._key,
-                agent=self._agent,
-                source=source,
-                due=due,
-                made=time.time_ns() // 1000,
-                link=Link(UUID(stream), last_sequence + 1, last_digest),
-                unit=unit,
-                labels=labels,
-                origins=origins,
-            )
-            message = sealed.to_bytes()
-            db.execute(
-                "INSERT INTO batch (sequence, id, source, due, message, message_bytes, made_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [last_sequence + 1, str(batch_id), source, due, message, len(message), time.time()],
-            )
-            db.execute(
-                "UPDATE stream SET last_sequence = ?, last_digest = ?", [last_sequence + 1, sealed.header_digest]
-            )
-        return batch_id
+        unit: str,
+        labels: dict[str, str] | None,
+    ) -> None:
+        stream, last_sequence, last_digest = db.execute("SELECT id, last_sequence, last_digest FROM stream").fetchone()
+        sealed = seal_batch(
+            samples,
+            key=self._key,
+            agent=self.agent,
+            source=source,
+            due=due,
+            made=time.time_ns() // 1000,
+            link=Link(UUID(stream), last_sequence + 1, last_digest),
+            unit=unit,
+            labels=labels,
+        )
+        message = sealed.to_bytes()
+        db.execute(
+            "INSERT INTO batch (id, source, due, message, message_bytes, made_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [str(sealed.header.id), source, due, message, len(message), time.time()],
+        )
+        db.execute("UPDATE stream SET last_sequence = ?, last_digest = ?", [last_sequence + 1, sealed.header_digest])
 
     def _refuse_when_full(self, db: sqlite3.Connection) -> None:
         (waiting,) = db.execute("SELECT coalesce(sum(message_bytes), 0) FROM batch WHERE sent_at IS NULL").fetchone()
@@ -152,18 +166,19 @@ class Outbox:
             due: int | None = db.execute("SELECT max(due) FROM batch WHERE source = ?", [source]).fetchone()[0]
         return due
 
-    def unsent(self, *, limit: int) -> list[Pending]:
-        """The oldest batches that were not sent yet, in order."""
+    def unsent(self, *, limit: int, after: int = 0) -> list[Pending]:
+        """The oldest batches numbered above ``after`` that were not sent yet, in order."""
         with self._transaction() as db:
             rows = db.execute(
-                "SELECT sequence, message FROM batch WHERE sent_at IS NULL ORDER BY sequence LIMIT ?", [limit]
+                "SELECT number, message FROM batch WHERE sent_at IS NULL AND number > ? ORDER BY number LIMIT ?",
+                [after, limit],
             ).fetchall()
-        return [Pending(sequence, message) for sequence, message in rows]
+        return [Pending(number, message) for number, message in rows]
 
-    def mark_sent(self, sequences: Sequence[int], *, now: float) -> None:
+    def mark_sent(self, numbers: Sequence[int], *, now: float) -> None:
         """Remember that the broker took these batches."""
         with self._transaction() as db:
-            db.executemany("UPDATE batch SET sent_at = ? WHERE sequence = ?", [(now, number) for number in sequences])
+            db.executemany("UPDATE batch SET sent_at = ? WHERE number = ?", [(now, number) for number in numbers])
 
     def resend(self, *, since: float = 0.0) -> int:
         """Mark batches made since that Unix time as not sent; return how many were."""
@@ -172,11 +187,14 @@ class Outbox:
                 "UPDATE batch SET sent_at = NULL WHERE sent_at IS NOT NULL AND made_at >= ?", [since]
             ).rowcount
 
-    def prune(self, *, sent_before: float) -> int:
-        """Forget batches sent before that Unix time; never one that waits, nor the newest. Return how many went."""
+    def prune(self, *, now: float, keep_seconds: float) -> int:
+        """Forget batches sent longer ago than ``keep_seconds``; never one that waits. Return how many went.
+
+        One that seems to be sent in the future was sent while the clock was wrong, and counts as old.
+        """
         with self._transaction() as db:
             return db.execute(
-                "DELETE FROM batch WHERE sent_at < ? AND sequence < (SELECT last_sequence FROM stream)", [sent_before]
+                "DELETE FROM batch WHERE sent_at < ? OR sent_at > ?", [now - keep_seconds, now + keep_seconds]
             ).rowcount
 
     def state(self) -> OutboxState:
@@ -199,3 +217,24 @@ class Outbox:
                 yield False
             else:
                 yield True
+
+
+def _begin_stream(db: sqlite3.Connection, *, agent: str, key_id: str) -> str:
+    """Go on with the stream that is here, or begin one; return the agent's name.
+
+    An agent keeps the name that it began with, whatever its host is called by now: its key is enrolled under that name. A key that was
+    replaced begins a new stream.
+    """
+    stream = db.execute("SELECT agent, key_id FROM stream").fetchone()
+    if stream and stream[0] != agent:
+        logger.warning(
+            "this host is called %s now; it goes on as the agent %s, which its key is enrolled for", agent, stream[0]
+        )
+        agent = stream[0]
+    if not stream or stream[1] != key_id:
+        db.execute("DELETE FROM stream")
+        db.execute(
+            "INSERT INTO stream (id, agent, key_id, last_sequence, last_digest) VALUES (?, ?, ?, 0, '')",
+            [str(uuid4()), agent, key_id],
+        )
+    return agent

@@ -95,6 +95,7 @@ class Poller(threading.Thread):
 
     def _due(self, source: Source, now: float, *, without_grace: bool) -> int:
         """The due time to poll for now, 0 for none."""
+        self._forget_future(source, now)
         with self._changed:
             ticked = self._ticks.pop(source.name, 0)
         if ticked > self._done[source.name]:
@@ -106,6 +107,16 @@ class Poller(threading.Thread):
         if not without_grace:
             logger.info("no tick for %s, due %s: polling by the node's own timer", source.name, due)
         return due
+
+    def _forget_future(self, source: Source, now: float) -> None:
+        """A due time that was done while the clock was ahead must not silence the node until real time gets there."""
+        current = due_at(now, interval_seconds=source.interval_seconds)
+        if self._done[source.name] > current + source.interval_seconds * 1_000_000:
+            logger.warning(
+                "%s was polled for a time in the future: the clock was ahead; polling goes on by it as it is now",
+                source.name,
+            )
+            self._done[source.name] = 0
 
     def _pause_seconds(self, now: float) -> float:
         """Until the next due time plus grace of any source."""
@@ -122,6 +133,7 @@ class Poller(threading.Thread):
         started = time.monotonic()
         try:
             polled = self._poll(source)
+            self._log_problems(source, polled)
             batches = keep_samples(self._outbox, polled, source=source, due=due, labels=self._labels)
         except OutboxFull as error:
             logger.error("not measuring %s: %s", source.name, error)
@@ -129,7 +141,6 @@ class Poller(threading.Thread):
         except Exception:  # a full disk, a fault of ours: this poll is a gap, the next may succeed
             logger.exception("polling %s failed: a gap", source.name)
             return
-        self._log_problems(source, polled)
         elapsed = time.monotonic() - started
         logger.info("polled %s: %d samples in %d batches, %.2f s", source.name, len(polled.samples), batches, elapsed)
         self._on_batch()
@@ -151,6 +162,4 @@ def keep_samples(outbox: Outbox, polled: Polled, *, source: Source, due: int, la
         polled.samples[first : first + _SAMPLES_PER_BATCH]
         for first in range(0, len(polled.samples), _SAMPLES_PER_BATCH)
     ]
-    for number, part in enumerate(parts):
-        outbox.add(part, source=source.name, due=due, unit=str(number), labels=labels)
-    return len(parts)
+    return outbox.add(parts, source=source.name, due=due, labels=labels) if parts else 0

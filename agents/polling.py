@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from metering.messages import SampleCheck
+
 from .contract import Cycle, Discovery, DiscoveryFailed, Pollster, Problem, Sample
 
 __all__ = ["BadPollingFile", "Polled", "Source", "due_at", "load_sources", "poll_source"]
@@ -125,12 +127,17 @@ def poll_source(
         except Exception as error:  # a plugin's fault must not stop the others
             cycle.report(name, f"{type(error).__name__}: {error}")
     samples: list[Sample] = []
+    check = SampleCheck()
     for pollster in chosen:
         if pollster.discovery not in targets:
             continue
         try:
             for sample in pollster.samples(targets[pollster.discovery], cycle):
-                samples.append(sample)
+                problem = check.problem_with(sample)
+                if problem:
+                    cycle.report(pollster.name, f"a sample of {sample.resource.id!r:.80} is left out: {problem}")
+                else:
+                    samples.append(sample)
         except Exception as error:  # what it gave before stays
             cycle.report(pollster.name, f"{type(error).__name__}: {error}")
     return Polled(samples, cycle.problems)

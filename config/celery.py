@@ -48,6 +48,8 @@ app.conf.update(
     # One process per role: libvirt cannot be forked, one outbox has one sender, and more work is more workers.
     worker_pool="solo",
     worker_prefetch_multiplier=1,
+    # Celery would close the database connection before every task.
+    CELERY_DB_REUSE_MAX=1_000_000_000,
     worker_consumer="config.worker:Consumer",
     # Nobody who merely has a login on the broker may command a worker.
     worker_enable_remote_control=False,

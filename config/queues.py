@@ -31,8 +31,9 @@ QUEUES = {
     "collector": _Queue("server"),
     "store": _Queue("server", on_server_broker=True),
 }
-# A quorum queue is on disk and on several brokers; on Redis the argument means nothing.
-_QUORUM = {"x-queue-type": "quorum"}
+# A quorum queue is on disk and on several brokers. From RabbitMQ 4 on it drops a message after 20 deliveries unless told otherwise, and a
+# store that is away for a night makes more; -1, its word for no limit, means one delivery to older ones. On Redis all this means nothing.
+_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000}
 
 
 def queue_declarations() -> list[Queue]:

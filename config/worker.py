@@ -25,6 +25,7 @@ __all__ = ["Consumer", "refusal_of"]
 logger = logging.getLogger(__name__)
 _COLLECT_TASK = "metering.collect"
 _LOOK_FOR_STORE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
 
 
@@ -36,6 +37,7 @@ class Consumer(consumer.Consumer):
         default_steps = [step for step in consumer.Consumer.Blueprint.default_steps if "delayed_delivery" not in step]
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        self._pause_seconds = _LOOK_FOR_STORE_SECONDS
         # Mingle and gossip let any client of the broker tell a worker which tasks are revoked.
         super().__init__(*args, **{**options, "without_mingle": True, "without_gossip": True})
 
@@ -53,6 +55,8 @@ class Consumer(consumer.Consumer):
                 self._run(handle, message)
             if store.is_away():
                 self._pause()
+            else:
+                self._pause_seconds = _LOOK_FOR_STORE_SECONDS
 
         return admit
 
@@ -90,7 +94,9 @@ class Consumer(consumer.Consumer):
         """Consume nothing until the store answers: each message that is fetched and given back costs the broker a delivery."""
         logger.warning("the store is away: consuming nothing until it answers")
         self.task_consumer.cancel()
-        self.timer.call_after(_LOOK_FOR_STORE_SECONDS, self._resume)
+        self.timer.call_after(self._pause_seconds, self._resume)
+        # A store that answers but takes nothing (a full disk) is asked less and less often.
+        self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     def _resume(self) -> None:
         if not importlib.import_module("metering.collector.availability").look():

@@ -130,7 +130,8 @@ class _Reader:
 
     def _attribute(self, path: str, name: str) -> str | None:
         element = self._find(path)
-        return None if element is None else element.get(name)
+        # An empty attribute says as little as a missing one.
+        return None if element is None else element.get(name) or None
 
     def _number(self, path: str) -> int | None:
         text = (self._text(path) or "").strip()

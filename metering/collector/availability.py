@@ -15,8 +15,8 @@ __all__ = ["StoreAway", "is_away", "is_transient", "look", "waiting_for_store"]
 # SQLSTATE classes after which the same statement may succeed later: connection, transaction rollback, resources, object state
 # (locks), operator intervention, system error.
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57", "58")
-# The server is there but this database is not (yet), or the role not: being restored, renamed, reconfigured.
-_TRANSIENT_CODES = ("3D000", "28000", "28P01", "25006")
+# The server is there but this database is not (yet), or the role, a table, a column, a right: being restored, reconfigured, migrated.
+_TRANSIENT_CODES = ("3D000", "28000", "28P01", "25006", "42P01", "42703", "42501")
 
 _away = threading.Event()
 
@@ -58,7 +58,7 @@ def look() -> bool:
     try:
         connection.close_if_unusable_or_obsolete()
         with waiting_for_store(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_is_in_recovery()")
+            cursor.execute("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean")
             return not cursor.fetchone()[0]
     except StoreAway:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from metering.messages import MessageRefused
+from metering.messages import MessageRefused, parse_batch
 from metering.models import AgentKey, Batch, ParkedBatch, Quarantine
 
 from .availability import waiting_for_store
@@ -26,6 +27,8 @@ __all__ = ["Outcome", "Result", "dimensions", "ingest", "release", "store_messag
 
 logger = logging.getLogger(__name__)
 dimensions = Dimensions()
+# The API takes posts in several threads, and what one looks up another must not forget meanwhile.
+_resolving = threading.Lock()
 
 
 class Result(StrEnum):
@@ -67,7 +70,8 @@ def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Out
     """Verify and write a message, or park it until its partitions exist. Raises MessageRefused or StoreAway."""
     with waiting_for_store():
         batch = verify(message, now=now, waived=waived)
-        ids = dimensions.resolve(batch.body)
+        with _resolving:
+            ids = dimensions.resolve(batch.body)
         batch_id = batch.sealed.header.id
         try:
             stored = write_batch(batch, ids, now=now)
@@ -81,27 +85,35 @@ def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Out
 
 
 def _park(batch: VerifiedBatch, message: bytes, *, now: datetime, waived: bool) -> None:
-    """Keep a message until its partitions exist. Raises ConflictingBatch like the ledger would."""
+    """Keep a message until its partitions exist. Raises ConflictingBatch as the ledger does."""
     parked, created = ParkedBatch.objects.get_or_create(
         id=batch.sealed.header.id, defaults={"message": message, "waived": waived, "parked_at": now}
     )
-    if not created and batch.body.origins and bytes(parked.message) != message:
+    first = parse_batch(bytes(parked.message)).header
+    if not created and bytes(parked.message) != message and not _is_repeat(batch, first.key, first.stream):
         raise ConflictingBatch(f"batch {parked.pk} waits for its partitions with another header")
 
 
 def _acknowledge_duplicate(batch: VerifiedBatch) -> None:
-    """Count a batch that is in the ledger. Raises ConflictingBatch if it is not the same and no poll's repeat either.
-
-    A poll done twice for the same due measures twice but is one batch: its agent, named in the id, is the same, and the first counts.
-    """
+    """Count a batch that is in the ledger. Raises ConflictingBatch if it is not the same and no poll's repeat either."""
     header = batch.sealed.header
     first = Batch.objects.select_related("key").get(pk=header.id)
     same = bytes(first.header_digest).hex() == batch.sealed.header_digest
-    if not same and (batch.body.origins or first.key.agent_id != batch.key.agent_id):
+    if not same and not _is_repeat(batch, first.key.key_id, first.stream):
         raise ConflictingBatch(
             f"batch {header.id} is in the ledger with another header, recorded {first.recorded_at:%Y-%m-%d %H:%M:%S}"
         )
     AgentKey.objects.filter(pk=batch.key.pk).update(duplicate_count=F("duplicate_count") + 1)
+
+
+def _is_repeat(batch: VerifiedBatch, first_key_id: str, first_stream: UUID) -> bool:
+    """Whether a batch is the same poll done again by an agent that lost its outbox: it measures twice, and the first counts.
+
+    An outbox makes no id twice in one stream, so the same stream with another header is a copied machine; another key under the same
+    name is another machine. What those measured is not what the first did.
+    """
+    header = batch.sealed.header
+    return not batch.body.origins and first_key_id == header.key and first_stream != header.stream
 
 
 def release(entry: Quarantine, *, by: object, now: datetime | None = None) -> Outcome:

@@ -26,7 +26,7 @@ ON CONFLICT DO NOTHING RETURNING id
 """
 _INSERT_BODY = "INSERT INTO metering_batchbody (id, body) VALUES (%s, %s)"
 _INSERT_ORIGINS = """
-INSERT INTO metering_origin (source, key, batch_id, recorded_at) VALUES %s ON CONFLICT DO NOTHING RETURNING key
+INSERT INTO metering_origin (source, key, batch_id, recorded_at) VALUES %s ON CONFLICT DO NOTHING RETURNING source, key
 """
 _COPY_SAMPLES = "COPY metering_sample (timestamp, meter_id, resource_id, state_id, id, volume) FROM STDIN"
 _COPY_MARKS = "COPY metering_rollupmark (hour, meter_id, batch_id) FROM STDIN"
@@ -93,18 +93,18 @@ def _insert_origins(cursor: CursorWrapper, batch: VerifiedBatch, now: datetime) 
         return rows
     first, units = 0, []
     for origin in body.origins:
-        source = body.resources[body.rows[first][1]].source if origin.sample_count else batch.sealed.header.source
+        source = body.resources[body.rows[first][1]].source
         units.append((source, origin.key, rows[first : first + origin.sample_count]))
         first += origin.sample_count
     claims = sorted(
         {(source, key, batch.sealed.header.id, now) for source, key, _ in units}, key=lambda claim: claim[:2]
     )
-    fresh = {key for (key,) in fetch_for_values(cursor, _INSERT_ORIGINS, claims)}
+    fresh = set(fetch_for_values(cursor, _INSERT_ORIGINS, claims))
     kept: _Rows = []
-    for _, key, unit in units:
-        if key in fresh:
+    for source, key, unit in units:
+        if (source, key) in fresh:
             # A key that stands twice in one batch counts once, too.
-            fresh.discard(key)
+            fresh.discard((source, key))
             kept += unit
     return kept
 

@@ -6,7 +6,8 @@ The way of a sample through it: ``samples`` (what was measured) → ``body`` (en
 
 from .batch import Header, Link, SealedBatch, open_body, parse_batch, seal_batch
 from .body import Body, Origin
-from .errors import BadSignature, BadVolume, Malformed, MessageRefused, TamperedBody, UnsupportedVersion
+from .checks import SampleCheck
+from .errors import BadSignature, BadVolume, BatchTooLarge, Malformed, MessageRefused, TamperedBody, UnsupportedVersion
 from .identity import batch_id_at, batch_of, derive_batch_id, position_of, sample_id
 from .keys import PrivateKey, PublicKey
 from .samples import Meter, MeterType, Resource, Sample
@@ -15,6 +16,7 @@ from .volumes import volume_text
 __all__ = [
     "BadSignature",
     "BadVolume",
+    "BatchTooLarge",
     "Body",
     "Header",
     "Link",
@@ -27,6 +29,7 @@ __all__ = [
     "PublicKey",
     "Resource",
     "Sample",
+    "SampleCheck",
     "SealedBatch",
     "TamperedBody",
     "UnsupportedVersion",

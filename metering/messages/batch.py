@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from .body import MAX_BODY_BYTES, MAX_SAMPLES, Body, Origin, compress_body, decompress_body, encode_body, refuse_nul
-from .errors import Malformed, TamperedBody, UnsupportedVersion
+from .errors import BatchTooLarge, Malformed, TamperedBody, UnsupportedVersion
 from .identity import derive_batch_id
 from .keys import PrivateKey
 from .samples import Sample
@@ -108,10 +108,10 @@ def seal_batch(
     origins: Sequence[Origin] = (),
     poster: str | None = None,
 ) -> SealedBatch:
-    """Encode, compress and sign samples as one batch. Raises ValueError above MAX_SAMPLES or MAX_BODY_BYTES."""
+    """Encode, compress and sign samples as one batch. Raises BatchTooLarge above MAX_SAMPLES or MAX_BODY_BYTES."""
     plain = encode_body(samples, origins=origins)
     if len(samples) > MAX_SAMPLES or len(plain) > MAX_BODY_BYTES:
-        raise ValueError(f"batch of {len(samples)} samples, {len(plain)} bytes: split it")
+        raise BatchTooLarge(f"batch of {len(samples)} samples, {len(plain)} bytes: split it")
     body = compress_body(plain)
     header = Header(
         version=VERSION,

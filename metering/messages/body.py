@@ -15,7 +15,6 @@ import msgspec
 from backports import zstd
 
 from .errors import Malformed, TamperedBody
-from .identity import MAX_POSITION
 from .merkle import hash_leaf, root_of
 from .samples import Meter, Resource, Sample
 from .volumes import VOLUME_MAX_LENGTH, VOLUME_PATTERN
@@ -32,8 +31,10 @@ __all__ = [
     "refuse_nul",
 ]
 
-MAX_SAMPLES = MAX_POSITION + 1
-MAX_BODY_BYTES = 64 * 1024 * 1024
+# What a collector can take in well within a broker's visibility timeout, on little memory.
+MAX_SAMPLES = 50_000
+MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_ENTRY_BYTES = 64 * 1024
 _ZSTD_LEVEL = 3
 
 Index = Annotated[int, msgspec.Meta(ge=0)]
@@ -55,7 +56,7 @@ class Origin(NamedTuple):
     """One input that samples were made from: its key and how many samples of the batch, in order, are its own."""
 
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    sample_count: Index
+    sample_count: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class _RawBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -63,6 +64,17 @@ class _RawBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     resources: list[msgspec.Raw]
     samples: list[Row]
     origins: list[Origin] = []
+
+
+def _check_sizes(raw: _RawBody) -> None:
+    """Bound what decoding makes of a small message: each entry, and no more entries than samples that can use them."""
+    if len(raw.samples) > MAX_SAMPLES:
+        raise Malformed(f"body: {len(raw.samples)} samples: expected at most {MAX_SAMPLES}")
+    if max(len(raw.meters), len(raw.resources)) > len(raw.samples):
+        raise Malformed(f"body: more meters or resources than its {len(raw.samples)} samples use")
+    largest = max((len(memoryview(entry)) for entries in (raw.meters, raw.resources) for entry in entries), default=0)
+    if largest > MAX_ENTRY_BYTES:
+        raise Malformed(f"body: a meter or resource of {largest} bytes: expected at most {MAX_ENTRY_BYTES}")
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -87,6 +99,7 @@ class Body(msgspec.Struct):
         refuse_nul(data, where="body")
         try:
             raw = _decode_raw_body(data)
+            _check_sizes(raw)
             meters = [_decode_meter(meter) for meter in raw.meters]
             resources = [_decode_resource(resource) for resource in raw.resources]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["BadSignature", "BadVolume", "Malformed", "MessageRefused", "TamperedBody", "UnsupportedVersion"]
+__all__ = [
+    "BadSignature",
+    "BadVolume",
+    "BatchTooLarge",
+    "Malformed",
+    "MessageRefused",
+    "TamperedBody",
+    "UnsupportedVersion",
+]
 
 
 class MessageRefused(Exception):
@@ -37,6 +45,10 @@ class TamperedBody(MessageRefused):
     """The body is not the one that the signed header describes."""
 
     code = "tampered_body"
+
+
+class BatchTooLarge(ValueError):
+    """More samples or bytes than one batch may hold: split it."""
 
 
 class BadVolume(MessageRefused, ValueError):

@@ -109,6 +109,13 @@ def test_a_poll_that_raises_is_a_gap_and_the_next_goes_on(run, outbox):
     assert len(calls) == len(dues(outbox)) + 2
 
 
+def test_a_clock_that_was_ahead_does_not_silence_the_node(run, outbox, caplog):
+    outbox.add([[SAMPLE]], source="compute", due=due_at(time.time() + 365 * 86400, interval_seconds=1))
+    run(SHORT)
+    wait_for(lambda: len(dues(outbox)) >= 3)
+    assert "the clock was ahead" in caplog.text
+
+
 def test_a_problem_is_told_when_it_begins_and_when_it_ends(run, outbox, caplog):
     away = Problem(where="local_instances", what="libvirt is away")
     polls = []

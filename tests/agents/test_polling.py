@@ -64,6 +64,31 @@ def test_a_failed_discovery_is_a_gap_with_a_reason_not_an_empty_cloud():
     assert [(p.where, p.what) for p in polled.problems] == [("machines", "libvirt is away")]
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Sample(Meter("a", "gauge", "x"), Resource(id="m1", source="s", project=""), 1, "1"),
+        Sample(Meter("a", "gauge", "x"), Resource(id="x" * 256, source="s"), 1, "1"),
+        Sample(Meter("a", "gauge", "x"), Resource(id="caf\udce9", source="s"), 1, "1"),
+        Sample(Meter("a", "gauge", "x"), Resource(id="m1", source="s", metadata={"a": "\x00"}), 1, "1"),
+        Sample(Meter("a", "gauge", "x"), Resource(id="m1", source="s", metadata={"a": "x" * 70_000}), 1, "1"),
+        Sample(Meter("a", "gauge", "x"), Resource(id="m1", source="s", metadata={"a": object()}), 1, "1"),
+        Sample(Meter("a", "sum", "x"), Resource(id="m1", source="s"), 1, "1"),
+        Sample(Meter("a", "gauge", "x"), Resource(id="m1", source="s"), 1, 1.5),
+        Sample(Meter("a", "gauge", "x"), Resource(id="m1", source="s"), 1.5, "1"),
+    ],
+)
+def test_a_sample_that_cannot_travel_is_left_out_and_told_and_the_rest_goes_on(bad):
+    class Bad(Reads):
+        def samples(self, targets, cycle):
+            yield bad
+
+    polled = poll(Bad("a"), Reads("b"))
+    assert [s.meter.name for s in polled.samples] == ["b", "b"]
+    (problem,) = polled.problems
+    assert problem.where == "a" and "is left out" in problem.what
+
+
 def test_all_samples_of_a_cycle_carry_its_time():
     assert len({s.timestamp for s in poll(Reads("a"), Reads("b")).samples}) == 1
 

@@ -47,7 +47,7 @@ class Command(BaseCommand):
         self.stdout.write(f"sending {total} batches again")
         while waiting := outbox.state().unsent:
             try:
-                sent = send_round(outbox, publish_batch)
+                sent, _ = send_round(outbox, publish_batch)
             except Exception as error:
                 raise CommandError(
                     f"the broker does not take them: {error}. {waiting} batches wait; the node's worker sends them when it does."

@@ -6,6 +6,7 @@ import json
 import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -105,8 +106,24 @@ def test_a_polls_repeat_is_the_same_batch_although_it_measured_again():
     agent = EnrolledAgent()
     due = now_microseconds()
     assert ingest(agent.message(some_samples(2), due=due, unit="0")).result == Result.STORED
+    # Its outbox was lost and with it the stream.
+    agent.stream, agent.sequence, agent.previous = uuid4(), 0, ""
     assert ingest(agent.message(some_samples(3), due=due, unit="0")).result == Result.DUPLICATE
     assert StoredSample.objects.count() == 2
+
+
+def test_two_machines_under_one_name_are_no_repeat_of_each_other():
+    due = now_microseconds()
+    one, other = EnrolledAgent("localhost"), EnrolledAgent("localhost")
+    assert ingest(one.message(some_samples(2), due=due, unit="0")).result == Result.STORED
+    assert ingest(other.message(some_samples(3), due=due, unit="0")).reason == "conflicting_batch"
+
+
+def test_a_copied_machine_is_no_repeat_of_the_first():
+    agent = EnrolledAgent()
+    due = now_microseconds()
+    assert ingest(agent.message(some_samples(2), due=due, unit="0")).result == Result.STORED
+    assert ingest(agent.message(some_samples(3), due=due, unit="0")).reason == "conflicting_batch"
 
 
 def test_another_batch_made_from_inputs_under_the_same_id_is_quarantined():
@@ -126,6 +143,16 @@ def test_an_input_that_was_metered_before_is_skipped_within_another_batch():
     ingest(agent.message([two, three], origins=[Origin("message-2", 1), Origin("message-3", 1)]))
     assert sorted(StoredSample.objects.values_list("resource__resource_id", flat=True)) == ["vm-0", "vm-1", "vm-2"]
     assert list(Batch.objects.order_by("sequence").values_list("sample_count", "stored_count")) == [(2, 2), (2, 1)]
+
+
+def test_one_key_of_two_sources_is_two_inputs():
+    agent = EnrolledAgent()
+    one = some_samples(1, source="a")
+    other = some_samples(1, source="b")
+    third = some_samples(1, source="c")
+    ingest(agent.message([*one, *other], origins=[Origin("k", 1), Origin("k", 1)]))
+    ingest(agent.message([*one, *third], origins=[Origin("k", 1), Origin("k", 1)]))
+    assert sorted(StoredSample.objects.values_list("resource__source", flat=True)) == ["a", "b", "c"]
 
 
 def test_an_input_twice_in_one_batch_is_metered_once():

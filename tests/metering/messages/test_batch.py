@@ -120,21 +120,33 @@ def _with_body(plain: bytes, **changes) -> bytes:
     return resign(sealed._replace(body=body).to_bytes(), lambda header: header.update(facts))
 
 
+def _plain(
+    meter: bytes = b'{"name":"a","type":"gauge","unit":"B"}',
+    resource: bytes = b'{"id":"a","source":"s"}',
+    samples: bytes = b'[0,0,1,"1"]',
+) -> bytes:
+    return b'{"meters":[%s],"resources":[%s],"samples":[%s]}' % (meter, resource, samples)
+
+
 @pytest.mark.parametrize(
     ("plain", "refusal"),
     [
         (b'{"meters":[],"resources":[],"samples":[],"more":1}', "more"),
         (b'{"meters":[],"resources":[]}', "samples"),
         (b'{"meters":[],"resources":[],"samples":[[0,0,1,"1"]]}', "does not list"),
-        (b'{"meters":[{"name":"a","type":"gauge","unit":"B","x":1}],"resources":[],"samples":[]}', "x"),
-        (b'{"meters":[{"name":"a","type":"meter","unit":"B"}],"resources":[],"samples":[]}', "meter"),
-        (b'{"meters":[{"name":"","type":"gauge","unit":"B"}],"resources":[],"samples":[]}', "length >= 1"),
+        (_plain(meter=b'{"name":"a","type":"gauge","unit":"B","x":1}'), "unknown field `x`"),
+        (_plain(meter=b'{"name":"a","type":"meter","unit":"B"}'), "Invalid enum value 'meter'"),
+        (_plain(meter=b'{"name":"","type":"gauge","unit":"B"}'), "length >= 1"),
         (b'{"meters":[],"resources":[],"samples":[[0,0,1,1]]}', "str"),
         (b'{"meters":[],"resources":[],"samples":[[0,0,1,"1e5"]]}', "matching regex"),
         (b'{"meters":[],"resources":[],"samples":[[0,0,1,"-0"]]}', "matching regex"),
         (b'{"meters":[],"resources":[],"samples":[[0,0,9223372036854775808,"1"]]}', "9223372036854775807"),
         (b'{"meters":[],"resources":[{"id":"a\\u0000","source":"s"}],"samples":[]}', "NUL"),
+        (b'{"meters":[],"resources":[{"id":"a","source":"s"}],"samples":[]}', "more meters or resources than"),
+        (_plain(resource=b'{"id":"a","source":"s","metadata":{"a":"' + b"x" * 70_000 + b'"}}'), "at most 65536"),
+        (_plain(samples=b",".join([b'[0,0,1,"1"]'] * 50_001)), "at most 50000"),
         (b'{"meters":[],"resources":[],"samples":[],"origins":[["k",1]]}', "origins"),
+        (b'{"meters":[],"resources":[],"samples":[],"origins":[["k",0]]}', ">= 1"),
         (b"[" * 100_000, "body"),
     ],
 )
