@@ -50,6 +50,21 @@ def test_without_a_public_key_a_pair_is_made_and_its_private_half_printed():
     assert PrivateKey.from_pem(out).public.id == AgentKey.objects.get().key_id
 
 
+def test_asking_for_a_known_agent_makes_no_second_key(key_file):
+    _, path = key_file
+    enroll("node-1", "--public-key", path)
+    with pytest.raises(CommandError, match="enrolled already, with key"):
+        enroll("node-1")
+    enroll("node-1", "--new-key")
+    assert AgentKey.objects.count() == 2
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 256])
+def test_a_name_that_no_agent_can_have_is_refused(name):
+    with pytest.raises(CommandError, match="expected 1 to 255 printable characters"):
+        enroll(name)
+
+
 def test_a_key_belongs_to_one_agent(key_file):
     _, path = key_file
     enroll("node-1", "--public-key", path)
