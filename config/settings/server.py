@@ -69,6 +69,9 @@ CELOMETER_FLOOR_DATE = datetime(2010, 1, 1, tzinfo=UTC)
 # An agent's clock may run ahead by this much.
 CELOMETER_CLOCK_SKEW = timedelta(minutes=5)
 
+# One batch may hold samples of this many weeks (each may need a partition of its own).
+CELOMETER_MAX_BATCH_WEEKS = env.integer("CELOMETER_MAX_BATCH_WEEKS", 60)
+
 FORMAT_MODULE_PATH = "config.formats"
 
 REST_FRAMEWORK = {

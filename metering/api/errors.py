@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from metering.collector.errors import StoreAway
 from metering.messages import MessageRefused
-from metering.queries.errors import QueryError, TooExpensive, shorten
+from metering.queries.errors import NoLongerKept, QueryError, TooExpensive, shorten
 
 __all__ = ["ForeignProject", "NotFound", "Problem", "Unacceptable", "handle_exception", "problem_response"]
 
@@ -119,7 +119,8 @@ def _describe_query_error(error: QueryError) -> Problem:
     if isinstance(error, ForeignProject):
         headers = {"WWW-Authenticate": 'Token realm="celometer"'}
         return Problem(401, error.code, error.text, error.value, error.detail, headers)
-    return Problem(503 if isinstance(error, TooExpensive) else 400, error.code, error.text, error.value)
+    statuses = {TooExpensive: 503, NoLongerKept: 410}
+    return Problem(statuses.get(type(error), 400), error.code, error.text, error.value)
 
 
 def _describe_api_exception(error: exceptions.APIException) -> Problem:

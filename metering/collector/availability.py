@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from metering.retention.policy import BadRetentionFile
+
 from .errors import StoreAway, StoreRefused
 
 __all__ = ["StoreAway", "is_away", "is_transient", "look", "waiting_for_store"]
@@ -26,6 +28,9 @@ def waiting_for_store() -> Iterator[None]:
     """Turn what the database says into StoreAway (try later) or StoreRefused (never)."""
     try:
         yield
+    except BadRetentionFile as error:
+        # No class can be chosen for a new meter, and choosing wrongly could not be undone: everything waits for the file.
+        raise StoreAway(str(error)) from error
     except (DatabaseError, InterfaceError) as error:
         if is_transient(error):
             _away.set()

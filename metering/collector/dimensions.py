@@ -14,6 +14,7 @@ import msgspec
 from django.db import connection, transaction
 
 from metering.messages import Body, Meter, Resource
+from metering.retention.policy import read_policy
 
 from .bulk import fetch_for_values, insert_values
 from .services import service_of
@@ -25,9 +26,10 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 class DimensionIds(NamedTuple):
-    """Row ids parallel to the body's lists of meters and resources."""
+    """Row ids parallel to the body's lists of meters (and their retention classes) and resources (and their states)."""
 
     meters: list[int]
+    classes: list[int]
     resources: list[int]
     states: list[int]
 
@@ -42,7 +44,16 @@ class _Table(NamedTuple):
 _METERS = _Table(
     find="""SELECT wanted.name, wanted.type, wanted.unit, m.id FROM (VALUES %s) AS wanted(name, type, unit)
             JOIN metering_meter m USING (name, type, unit)""",
-    insert="INSERT INTO metering_meter (name, type, unit, service) VALUES %s ON CONFLICT DO NOTHING",
+    insert="INSERT INTO metering_meter (name, type, unit, service, retention_class) VALUES %s ON CONFLICT DO NOTHING",
+)
+# A class that retention.yaml names for the first time gets its row here and its tables from housekeeping.
+_CLASSES = _Table(
+    find="SELECT wanted.name, c.id FROM (VALUES %s) AS wanted(name) JOIN metering_retentionclass c USING (name)",
+    insert="INSERT INTO metering_retentionclass (name) VALUES %s ON CONFLICT DO NOTHING",
+)
+_METER_CLASSES = _Table(
+    find="SELECT wanted.id, m.retention_class FROM (VALUES %s) AS wanted(id) JOIN metering_meter m USING (id)",
+    insert="",
 )
 _RESOURCES = _Table(
     find="""SELECT wanted.resource_id, wanted.source, wanted.project_id, wanted.user_id, r.id
@@ -80,12 +91,19 @@ class Dimensions:
         """
         if len(self._known) > _CACHE_LIMIT:
             self._known.clear()
-        meters = self._ids(_METERS, [_meter_key(meter) for meter in body.meters], _meter_row)
+        meters = self._ids(_METERS, [_meter_key(meter) for meter in body.meters], self._meter_row)
+        # A meter's class never changes, so it may be remembered.
+        classes = self._ids(_METER_CLASSES, [("class of meter", meter) for meter in meters], lambda key: key[1:])
         resources = self._ids(_RESOURCES, [_resource_key(resource) for resource in body.resources], _resource_row)
         states = self._state_ids(body)
         pairs = {(meters[row[0]], resources[row[1]]) for row in body.rows}
         self._ids(_SERIES, sorted(pairs), lambda pair: pair)
-        return DimensionIds(meters, resources, states)
+        return DimensionIds(meters, classes, resources, states)
+
+    def _meter_row(self, key: tuple[str, ...]) -> tuple[str | int, ...]:
+        """A new meter: the class that retention.yaml gives it now is its class for ever. Raises BadRetentionFile."""
+        (class_id,) = self._ids(_CLASSES, [("class", read_policy().class_of(key[1]))], lambda key: key[1:])
+        return (*key[1:], service_of(key[1]), class_id)
 
     def _state_ids(self, body: Body) -> list[int]:
         keys: list[tuple[str, bytes]] = []
@@ -126,10 +144,6 @@ class Dimensions:
 
 def _meter_key(meter: Meter) -> tuple[str, ...]:
     return ("meter", meter.name, meter.type, meter.unit)
-
-
-def _meter_row(key: tuple[str, ...]) -> tuple[str, ...]:
-    return (*key[1:], service_of(key[1]))
 
 
 def _resource_key(resource: Resource) -> tuple[str | None, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from metering.messages import MessageRefused
 
 __all__ = [
+    "BelowFloor",
     "BeyondClockSkew",
     "ConflictingBatch",
     "KeyNotValid",
@@ -14,6 +15,7 @@ __all__ = [
     "StoreAway",
     "StoreRefused",
     "TimeOutOfBounds",
+    "TooManyWeeks",
     "UnknownKey",
 ]
 
@@ -52,6 +54,18 @@ class TimeOutOfBounds(PolicyRefused):
     """A sample or batch before the floor date or too far in the future."""
 
     code = "time_out_of_bounds"
+
+
+class TooManyWeeks(PolicyRefused):
+    """Samples of more weeks than one batch may hold: each week may need partitions made for it."""
+
+    code = "too_many_weeks"
+
+
+class BelowFloor(MessageRefused):
+    """Samples, or a batch id, of a time whose data has been dropped by retention; not even an operator can let them in."""
+
+    code = "below_floor"
 
 
 class ConflictingBatch(MessageRefused):

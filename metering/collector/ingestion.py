@@ -16,6 +16,7 @@ from django.utils import timezone
 from metering.messages import MessageRefused, parse_batch
 from metering.models import AgentKey, Batch, ParkedBatch, Quarantine
 
+from .admission import admit
 from .availability import waiting_for_store
 from .dimensions import Dimensions
 from .errors import ConflictingBatch, PartitionMissing, StoreAway
@@ -72,9 +73,10 @@ def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Out
         batch = verify(message, now=now, waived=waived)
         with _resolving:
             ids = dimensions.resolve(batch.body)
+        admitted = admit(batch, ids, now=now)
         batch_id = batch.sealed.header.id
         try:
-            stored = write_batch(batch, ids, now=now)
+            stored = write_batch(batch, ids, now=now, with_body=admitted.with_body)
         except PartitionMissing:
             _park(batch, message, now=now, waived=waived)
             return Outcome(Result.PARKED, batch_id)

@@ -10,13 +10,16 @@ from django.conf import settings
 from metering.messages import Body, PublicKey, SealedBatch, open_body, parse_batch
 from metering.models import AgentKey
 
-from .errors import BeyondClockSkew, KeyNotValid, OutOfScope, TimeOutOfBounds, UnknownKey
+from .errors import BeyondClockSkew, KeyNotValid, OutOfScope, TimeOutOfBounds, TooManyWeeks, UnknownKey
 
 __all__ = ["VerifiedBatch", "from_microseconds", "to_microseconds", "verify"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LAST_MICROSECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_WEEK = 7 * 86_400 * 1_000_000
+# 1970 began on a Thursday, weeks begin on Mondays.
+_WEEK_OFFSET = 3 * 86_400 * 1_000_000
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -66,6 +69,7 @@ def _check_policy(batch: VerifiedBatch, now: datetime) -> None:
         raise BeyondClockSkew(
             f"batch was made at {_shown(header.made)}, due {_shown(header.due)}: the server's clock says {now:%Y-%m-%dT%H:%M:%S}"
         )
+    _check_spread(batch)
     for resource in batch.body.resources:
         if key.allowed_sources and resource.source not in key.allowed_sources:
             raise OutOfScope(
@@ -75,6 +79,17 @@ def _check_policy(batch: VerifiedBatch, now: datetime) -> None:
             raise OutOfScope(
                 f"project {resource.project!r}: key {key.key_id} may sign for {', '.join(key.allowed_projects)}"
             )
+
+
+def _check_spread(batch: VerifiedBatch) -> None:
+    """Times that nothing was stored of need partitions: no agent may make thousands of them with one message."""
+    most = settings.CELOMETER_MAX_BATCH_WEEKS
+    times = [row[2] for row in batch.body.rows]
+    if not times or (max(times) - min(times)) // _WEEK < most:
+        return
+    weeks = len({(value + _WEEK_OFFSET) // _WEEK for value in times})
+    if weeks > most:
+        raise TooManyWeeks(f"samples of {weeks} weeks: expected at most {most} in one batch; split it")
 
 
 def _check_times(batch: VerifiedBatch, now: datetime) -> None:

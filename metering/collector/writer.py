@@ -28,15 +28,20 @@ _INSERT_BODY = "INSERT INTO metering_batchbody (id, body) VALUES (%s, %s)"
 _INSERT_ORIGINS = """
 INSERT INTO metering_origin (source, key, batch_id, recorded_at) VALUES %s ON CONFLICT DO NOTHING RETURNING source, key
 """
-_COPY_SAMPLES = "COPY metering_sample (timestamp, meter_id, resource_id, state_id, id, volume) FROM STDIN"
+_COPY_SAMPLES = (
+    "COPY metering_sample (timestamp, meter_id, retention_class, resource_id, state_id, id, volume) FROM STDIN"
+)
 _COPY_MARKS = "COPY metering_rollupmark (hour, meter_id, batch_id) FROM STDIN"
 
 # Rows by position, as the body holds them: (position, meter index, resource index, timestamp, volume).
 _Rows = list[tuple[int, int, int, int, str]]
 
 
-def write_batch(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime) -> bool:
-    """Write all of a batch, or nothing. False when its id is in the ledger already. Raises PartitionMissing."""
+def write_batch(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime, with_body: bool = True) -> bool:
+    """Write all of a batch, or nothing; its body only ``with_body``. False when its id is in the ledger already.
+
+    Raises PartitionMissing.
+    """
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             rows = _insert_origins(cursor, batch, now)
@@ -44,6 +49,8 @@ def write_batch(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime) -> bo
                 # Also undoes the origin keys, should this batch have brought some that the first one did not.
                 transaction.set_rollback(True)
                 return False
+            if with_body:
+                cursor.execute(_INSERT_BODY, [batch.sealed.header.id, batch.sealed.body])
             copy_rows(cursor, _COPY_SAMPLES, _sample_lines(batch, ids, rows))
             copy_rows(cursor, _COPY_MARKS, _mark_lines(batch, ids, rows))
     except IntegrityError as error:
@@ -79,10 +86,7 @@ def _insert_ledger(cursor: CursorWrapper, batch: VerifiedBatch, rows: _Rows, now
             from_microseconds(max(times)) if times else None,
         ],
     )
-    if cursor.fetchone() is None:
-        return False
-    cursor.execute(_INSERT_BODY, [header.id, sealed.body])
-    return True
+    return cursor.fetchone() is not None
 
 
 def _insert_origins(cursor: CursorWrapper, batch: VerifiedBatch, now: datetime) -> _Rows:
@@ -113,7 +117,7 @@ def _sample_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> str:
     """The rows in COPY's text format. Every field is a number, a time or an id: nothing needs escaping."""
     first_id = batch.sealed.header.id.int
     heads = {timestamp: f"{from_microseconds(timestamp).isoformat()}\t" for timestamp in {row[3] for row in rows}}
-    meters = [f"{meter}\t" for meter in ids.meters]
+    meters = [f"{meter}\t{retention}\t" for meter, retention in zip(ids.meters, ids.classes, strict=True)]
     resources = [f"{resource}\t{state}\t" for resource, state in zip(ids.resources, ids.states, strict=True)]
     return "".join(
         [

@@ -19,6 +19,7 @@ class Job(IntEnum):
 
     PARTITIONS = 1
     PARKED = 2
+    RETENTION = 3
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from metering.messages import MessageRefused, open_body, parse_batch
 from metering.models import ParkedBatch
 
 from .locks import Job, holding
-from .partitions import LEDGER, SAMPLES, ensure_weeks, week_of
+from .partitions import LEDGER, ensure_weeks, samples_parents, week_of
 
 __all__ = ["admit_parked"]
 
@@ -61,4 +61,4 @@ def _make_room(message: bytes) -> None:
             raise StoreAway("another session is making partitions")
         ensure_weeks([week_of(from_microseconds(sealed.header.due))], parents=LEDGER)
         # However many weeks an agent's samples lie in, each costs one partition, and none is older than the floor date.
-        ensure_weeks(weeks, parents=SAMPLES)
+        ensure_weeks(weeks, parents=samples_parents())

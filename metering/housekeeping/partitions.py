@@ -1,4 +1,4 @@
-"""Partitions by week (Monday to Monday, UTC), made by housekeeping alone.
+"""Partitions by week (Monday to Monday, UTC) of every class of samples and of the ledger, made by housekeeping alone.
 
 A partition is made as a table of its own and then attached: ATTACH waits for nobody who reads or writes the parent, where
 CREATE … PARTITION OF would wait behind every open transaction and make later inserts queue. A CHECK that implies the bounds
@@ -11,12 +11,26 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.db import OperationalError, connection, transaction
 
 from metering.messages import batch_id_at
+from metering.models import RetentionClass
+from metering.retention import floors
+from metering.retention.policy import read_policy
 
-__all__ = ["LEDGER", "SAMPLES", "WEEK", "ensure_ahead", "ensure_weeks", "week_of"]
+__all__ = [
+    "LEDGER",
+    "WEEK",
+    "Parent",
+    "ensure_ahead",
+    "ensure_weeks",
+    "list_parents",
+    "patiently",
+    "samples_parents",
+    "week_of",
+]
 
 WEEK = timedelta(days=7)
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
@@ -27,12 +41,13 @@ _ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class _Parent:
-    """A table partitioned by range: on which column, and how a time becomes a bound of it."""
+class Parent:
+    """A table partitioned by range: on which column, how a time becomes a bound of it, and the floor that it stands under."""
 
     table: str
     column: str
     bound: Callable[[datetime], str]
+    subject: str
 
 
 def _time_bound(moment: datetime) -> str:
@@ -43,9 +58,25 @@ def _id_bound(moment: datetime) -> str:
     return str(batch_id_at((moment - _EPOCH) // timedelta(microseconds=1)))
 
 
-SAMPLES = (_Parent("metering_sample_standard", "timestamp", _time_bound),)
-LEDGER = (_Parent("metering_batch", "id", _id_bound), _Parent("metering_batchbody", "id", _id_bound))
-_PARENTS = (*SAMPLES, *LEDGER)
+LEDGER = (
+    Parent("metering_batch", "id", _id_bound, floors.LEDGER),
+    Parent("metering_batchbody", "id", _id_bound, floors.BODIES),
+)
+
+
+def samples_parents() -> tuple[Parent, ...]:
+    """The table of each class of samples."""
+    names = RetentionClass.objects.order_by("id").values_list("name", flat=True)
+    return tuple(Parent(_class_table(name), "timestamp", _time_bound, floors.samples_of(name)) for name in names)
+
+
+def list_parents() -> tuple[Parent, ...]:
+    """Every table that is partitioned by time."""
+    return (*samples_parents(), *LEDGER)
+
+
+def _class_table(class_name: str) -> str:
+    return f"metering_sample_{class_name}"
 
 
 def week_of(moment: datetime) -> datetime:
@@ -54,42 +85,71 @@ def week_of(moment: datetime) -> datetime:
 
 
 def ensure_ahead(now: datetime) -> list[str]:
-    """Make the partitions of this week and the next two; return the names of those that were made."""
+    """Make the partitions of this week and the next two, of all classes of retention.yaml; return the names of those that were made."""
+    RetentionClass.objects.bulk_create(
+        [RetentionClass(name=rule.name) for rule in read_policy().classes], ignore_conflicts=True
+    )
     first = week_of(now)
     return ensure_weeks(first + number * WEEK for number in range(_WEEKS_AHEAD + 1))
 
 
-def ensure_weeks(weeks: Iterable[datetime], *, parents: Sequence[_Parent] = _PARENTS) -> list[str]:
-    """Make what is missing of the partitioned tables for these weeks; return the names of those that were made.
+def ensure_weeks(weeks: Iterable[datetime], *, parents: Sequence[Parent] | None = None) -> list[str]:
+    """Make what is missing of the partitioned tables (all of them unless named) for these weeks; return the names of those made.
 
-    The caller holds the lock Job.PARTITIONS. One short transaction for each partition.
+    What lies below its floor is not made again. The caller holds the lock Job.PARTITIONS. One short transaction for each partition.
     """
-    existing = _existing()
+    parents = list_parents() if parents is None else parents
+    _ensure_classes()
+    existing = _existing(parents)
+    dropped_before = floors.read_floors().by_subject
     made = []
     for week in sorted(set(weeks)):
         for parent in parents:
             name = f"{parent.table}_{week:%Y%m%d}"
-            if name not in existing:
-                _make_patiently(parent, name, week)
+            floor = dropped_before.get(parent.subject)
+            is_dropped = floor is not None and week + WEEK <= floor
+            if name not in existing and not is_dropped:
+                patiently(partial(_make, parent, name, week))
                 made.append(name)
     return made
 
 
-def _existing() -> set[str]:
+def _existing(parents: Iterable[Parent]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid"
             " JOIN pg_class parent ON parent.oid = inhparent WHERE parent.relname = ANY(%s)",
-            [[parent.table for parent in _PARENTS]],
+            [[parent.table for parent in parents]],
         )
         return {name for (name,) in cursor.fetchall()}
 
 
-def _make_patiently(parent: _Parent, name: str, week: datetime) -> None:
-    """A lock is waited for briefly and asked for again: whoever waits for it makes others wait, too."""
+def _ensure_classes() -> None:
+    """Make the tables of classes that have none yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, name FROM metering_retentionclass WHERE to_regclass('metering_sample_' || name) IS NULL"
+        )
+        missing = cursor.fetchall()
+    for class_id, class_name in missing:
+        patiently(partial(_make_class, class_id, _class_table(class_name)))
+
+
+def _make_class(class_id: int, table: str) -> None:
+    # Class names were checked where retention.yaml was read.
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+        cursor.execute(
+            f"CREATE TABLE {table} (LIKE metering_sample INCLUDING DEFAULTS INCLUDING INDEXES) PARTITION BY RANGE (timestamp)"
+        )
+        cursor.execute(f"ALTER TABLE metering_sample ATTACH PARTITION {table} FOR VALUES IN ({int(class_id)})")
+
+
+def patiently(change: Callable[[], None]) -> None:
+    """Make a change that needs a lock. It is waited for briefly and asked for again: whoever waits makes others wait, too."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            _make(parent, name, week)
+            change()
             return
         except OperationalError as error:
             if getattr(error.__cause__, "pgcode", None) != "55P03" or attempt == _ATTEMPTS:
@@ -97,7 +157,7 @@ def _make_patiently(parent: _Parent, name: str, week: datetime) -> None:
             time.sleep(0.1 * attempt)
 
 
-def _make(parent: _Parent, name: str, week: datetime) -> None:
+def _make(parent: Parent, name: str, week: datetime) -> None:
     # Names and bounds are made above from a fixed table and a date: nothing of a user's stands in this SQL.
     low, high = parent.bound(week), parent.bound(week + WEEK)
     check = f"{name}_bounds"

@@ -4,7 +4,8 @@ from .accounts import ApiToken, Membership
 from .agents import Agent, AgentKey
 from .ledger import Batch, BatchBody, Origin, ParkedBatch, Quarantine
 from .meters import Meter, Resource, ResourceState, Series
-from .samples import RetentionClass, RollupMark, Sample
+from .retention import RetentionClass, RetentionFloor
+from .samples import RollupMark, Sample
 
 __all__ = [
     "Agent",
@@ -20,6 +21,7 @@ __all__ = [
     "Resource",
     "ResourceState",
     "RetentionClass",
+    "RetentionFloor",
     "RollupMark",
     "Sample",
     "Series",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from .retention import RetentionClass
+
 __all__ = ["Meter", "Resource", "ResourceState", "Series"]
 
 
@@ -18,6 +20,16 @@ class Meter(models.Model):
     unit = models.CharField(max_length=255, blank=True)
     service = models.CharField(
         max_length=64, help_text="The service that the meter belongs to, such as compute or volume."
+    )
+    retention_class = models.ForeignKey(
+        RetentionClass,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        db_column="retention_class",
+        db_default=0,
+        editable=False,
+        help_text="How long its samples are kept; chosen when the first of them came.",
     )
 
     class Meta:

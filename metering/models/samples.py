@@ -6,13 +6,7 @@ from django.db import models
 
 from .meters import Meter, Resource, ResourceState
 
-__all__ = ["RetentionClass", "RollupMark", "Sample"]
-
-
-class RetentionClass(models.IntegerChoices):
-    """How long samples are kept; the first level of their partitions."""
-
-    STANDARD = 0, "standard"
+__all__ = ["RollupMark", "Sample"]
 
 
 class Sample(models.Model):
@@ -29,7 +23,8 @@ class Sample(models.Model):
     resource = models.ForeignKey(Resource, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     state = models.ForeignKey(ResourceState, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     volume = models.DecimalField(max_digits=128, decimal_places=64)
-    retention_class = models.SmallIntegerField(choices=RetentionClass.choices, default=RetentionClass.STANDARD)
+    # The meter's, repeated here: the first level of partitions.
+    retention_class = models.SmallIntegerField(default=0)
 
     class Meta:
         managed = False

@@ -5,7 +5,16 @@ The openings of several texts are interface: programs written for Ceilometer loo
 
 from __future__ import annotations
 
-__all__ = ["InvalidInput", "NotConvertible", "QueryError", "TooExpensive", "TooManyRows", "UnknownArgument", "shorten"]
+__all__ = [
+    "InvalidInput",
+    "NoLongerKept",
+    "NotConvertible",
+    "QueryError",
+    "TooExpensive",
+    "TooManyRows",
+    "UnknownArgument",
+    "shorten",
+]
 
 _SHOWN_CHARACTERS = 200
 
@@ -61,6 +70,12 @@ class TooManyRows(QueryError):
     """An answer larger than the server gives at once."""
 
     code = "too_many_rows"
+
+
+class NoLongerKept(QueryError):
+    """A question about samples from before the time from which they are kept."""
+
+    code = "no_longer_kept"
 
 
 class TooExpensive(QueryError):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from .conditions import SERIES, owner_conditions, series_samples
 from .database import Statement, fetch_all
 from .filters import SampleFilter, Scope
+from .floors import check_floor
 from .metadata import flatten
 
 __all__ = ["ResourceRow", "find_resource", "list_resources"]
@@ -54,7 +55,8 @@ ARRAY(SELECT m.name FROM metering_meter m WHERE EXISTS (
 
 
 def list_resources(wanted: SampleFilter, *, scope: Scope, limit: int, with_meters: bool) -> list[ResourceRow]:
-    """One row for each resource id that has a matching sample, ascending by it."""
+    """One row for each resource id that has a matching sample, ascending by it. Raises NoLongerKept."""
+    check_floor(wanted)
     owners = owner_conditions(wanted, scope)
     visible = owner_conditions(SampleFilter(), scope)
     samples = series_samples("s.timestamp, s.id, s.state_id", wanted)

@@ -22,6 +22,7 @@ from .conditions import (
 )
 from .database import Statement, fetch_all
 from .filters import SampleFilter, Scope
+from .floors import check_floor
 from .metadata import flatten
 
 __all__ = ["SampleRow", "find_sample", "list_samples"]
@@ -77,7 +78,11 @@ WITH size AS (
 
 
 def list_samples(wanted: SampleFilter, *, scope: Scope, limit: int) -> list[SampleRow]:
-    """The newest matching samples, at most ``limit``; equal times in the order in which they were stored."""
+    """The newest matching samples, at most ``limit``; equal times in the order in which they were stored.
+
+    Raises NoLongerKept when the window begins before the time from which samples are kept.
+    """
+    check_floor(wanted)
     if wanted.message_id is not None:
         sample = parse_sample_id(wanted.message_id)
         statement = _by_id(sample, wanted, scope) if sample else None

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from metering.queries.database import fetch_all
 from metering.queries.errors import TooManyRows
+from metering.queries.floors import check_floor
 
 from .request import STANDARD_FUNCTIONS, Aggregate, StatisticsRequest
 from .rows import StatisticsRow, clamp_duration
@@ -22,8 +23,10 @@ _STANDARD = tuple(Aggregate(function) for function in STANDARD_FUNCTIONS)
 def compute(request: StatisticsRequest) -> list[StatisticsRow]:
     """The rows, by period, then unit and group as they were first stored. No matching sample, no row. One statement.
 
-    Raises TooManyRows above CELOMETER_STATISTICS_MAX_ROWS, TooExpensive when the store took too long.
+    Raises TooManyRows above CELOMETER_STATISTICS_MAX_ROWS, TooExpensive when the store took too long, NoLongerKept
+    when the window begins before the time from which samples are kept.
     """
+    check_floor(request.wanted)
     aggregates = request.aggregates or _STANDARD
     most = settings.CELOMETER_STATISTICS_MAX_ROWS
     rows = fetch_all(samples_statement(request, aggregates=aggregates, limit=most + 1))

@@ -13,7 +13,8 @@ from metering.housekeeping.routine import keep_house
 
 class Command(BaseCommand):
     help = (
-        "Do one round of housekeeping: make the partitions of this week and the next two, take in batches that waited for one. "
+        "Do one round of housekeeping: make the partitions of this week and the next two, drop those past their retention, take in "
+        "batches that waited for one. "
         "The role `celery -A config worker -Q store` does the same every minute."
     )
 
@@ -21,5 +22,7 @@ class Command(BaseCommand):
         try:
             kept = keep_house(timezone.now())
         except StoreAway as error:
-            raise CommandError(f"the store is away: {error}") from error
-        self.stdout.write(f"{len(kept.partitions)} partitions made, {len(kept.admitted)} parked batches taken in")
+            raise CommandError(f"housekeeping could not be done: {error}") from error
+        self.stdout.write(
+            f"{len(kept.partitions)} partitions made, {len(kept.dropped)} dropped, {len(kept.admitted)} parked batches taken in"
+        )

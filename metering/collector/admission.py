@@ -1,0 +1,57 @@
+"""Whether retention still has a place for what a batch holds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from metering.retention.floors import BODIES, LEDGER, Floors, read_floors
+from metering.retention.policy import SHORTEST
+
+from .dimensions import DimensionIds
+from .errors import BelowFloor
+from .verification import VerifiedBatch, from_microseconds, to_microseconds
+
+__all__ = ["Admitted", "admit"]
+
+
+class Admitted(NamedTuple):
+    """``with_body``: whether the ledger keeps the body; not where bodies of that time have been dropped."""
+
+    with_body: bool
+
+
+def admit(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime) -> Admitted:
+    """Raise BelowFloor when any sample, or the batch's id, lies below its floor. No query for what is younger than a day."""
+    due = batch.sealed.header.due
+    earliest = min((row[2] for row in batch.body.rows), default=due)
+    if min(earliest, due) >= to_microseconds(now - SHORTEST):
+        return Admitted(with_body=True)
+    floors = read_floors()
+    due_at = from_microseconds(due)
+    ledger = floors.by_subject.get(LEDGER)
+    if ledger and due_at < ledger:
+        raise BelowFloor(f"batch is due {_text(due_at)}: the ledger has been dropped before {_text(ledger)}")
+    _check_samples(batch, ids, floors)
+    bodies = floors.by_subject.get(BODIES)
+    return Admitted(with_body=bodies is None or due_at >= bodies)
+
+
+def _check_samples(batch: VerifiedBatch, ids: DimensionIds, floors: Floors) -> None:
+    lowest = {
+        meter: to_microseconds(floors.by_class[class_id])
+        for meter, class_id in enumerate(ids.classes)
+        if class_id in floors.by_class
+    }
+    if not lowest:
+        return
+    for meter, _, timestamp, _ in batch.body.rows:
+        if timestamp < lowest.get(meter, timestamp):
+            raise BelowFloor(
+                f"sample of {batch.body.meters[meter].name} at {_text(from_microseconds(timestamp))}: samples of its class "
+                f"have been dropped before {_text(from_microseconds(lowest[meter]))}"
+            )
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

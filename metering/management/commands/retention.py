@@ -1,0 +1,86 @@
+"""``manage.py retention``: what is stored, partition by partition, and what is about to go."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from metering.housekeeping.catalogue import Partition, list_partitions
+from metering.housekeeping.partitions import list_parents
+from metering.housekeeping.retention import Plan, plan_retention
+from metering.models import Meter
+from metering.retention.floors import read_floors
+from metering.retention.policy import BadRetentionFile, Policy, read_policy
+
+__all__ = ["Command"]
+
+
+class Command(BaseCommand):
+    help = (
+        "Show what is stored, partition by partition: time range, size, rows (PostgreSQL's estimate), and what is past its time. "
+        "Nothing is changed: housekeeping drops it, every minute or by `manage.py housekeep`. retention.yaml says how long things are kept."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="show only what would go now")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = timezone.now()
+        try:
+            policy, plan = read_policy(), plan_retention(now)
+        except BadRetentionFile as error:
+            raise CommandError(str(error)) from error
+        console = Console(file=self.stdout, soft_wrap=True)
+        going = {partition.name for partition in plan.partitions}
+        shown = plan.partitions if options["dry_run"] else list_partitions(list_parents())
+        if shown:
+            console.print(_table(shown, going=going))
+        console.print(_summary(plan))
+        if not options["dry_run"]:
+            for line in (*_floor_lines(read_floors().by_subject), *_strayed(policy)):
+                console.print(line, highlight=False)
+
+
+def _table(partitions: Iterable[Partition], *, going: set[str]) -> Table:
+    table = Table()
+    for heading in ("kind", "from", "to", "size", "rows", ""):
+        table.add_column(heading, justify="right" if heading in ("size", "rows") else "left")
+    for partition in partitions:
+        table.add_row(
+            partition.parent.subject,
+            f"{partition.low:%Y-%m-%d}",
+            f"{partition.high:%Y-%m-%d}",
+            decimal(partition.size_bytes),
+            f"{partition.row_count:,}",
+            "goes" if partition.name in going else "",
+        )
+    return table
+
+
+def _summary(plan: Plan) -> str:
+    size = decimal(sum(partition.size_bytes for partition in plan.partitions))
+    rows = "".join(f", {count:,} rows of {subject}" for subject, count in plan.rows.items() if count)
+    return f"past their time: {len(plan.partitions)} partitions of {size}{rows}"
+
+
+def _floor_lines(floors: dict[str, datetime]) -> list[str]:
+    return [f"{subject}: nothing from before {floor:%Y-%m-%d} is left" for subject, floor in sorted(floors.items())]
+
+
+def _strayed(policy: Policy) -> list[str]:
+    """Meters that retention.yaml would put elsewhere today: their class stays what it was."""
+    meters = Meter.objects.select_related("retention_class").order_by("name")
+    return [
+        f"{meter.name} stays in class {meter.retention_class}, chosen when it came; "
+        f"retention.yaml now says {policy.class_of(meter.name)}"
+        for meter in meters
+        if meter.retention_class.name != policy.class_of(meter.name)
+    ]
