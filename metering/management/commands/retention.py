@@ -9,9 +9,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
-from rich.console import Console
-from rich.filesize import decimal
-from rich.table import Table
 
 from metering.housekeeping.catalogue import Partition, list_partitions
 from metering.housekeeping.partitions import list_parents
@@ -38,35 +35,42 @@ class Command(BaseCommand):
             policy, plan = read_policy(), plan_retention(now)
         except BadRetentionFile as error:
             raise CommandError(str(error)) from error
-        console = Console(file=self.stdout, soft_wrap=True)
         going = {partition.name for partition in plan.partitions}
         shown = plan.partitions if options["dry_run"] else list_partitions(list_parents())
-        if shown:
-            console.print(_table(shown, going=going))
-        console.print(_summary(plan))
+        lines = [*_table(shown, going=going), _summary(plan)]
         if not options["dry_run"]:
-            for line in (*_floor_lines(read_floors().by_subject), *_strayed(policy)):
-                console.print(line, highlight=False)
+            lines += [*_floor_lines(read_floors().by_subject), *_strayed(policy)]
+        self.stdout.write("\n".join(lines))
 
 
-def _table(partitions: Iterable[Partition], *, going: set[str]) -> Table:
-    table = Table()
-    for heading in ("kind", "from", "to", "size", "rows", ""):
-        table.add_column(heading, justify="right" if heading in ("size", "rows") else "left")
-    for partition in partitions:
-        table.add_row(
+def _table(partitions: Iterable[Partition], *, going: set[str]) -> list[str]:
+    rows = [
+        (
             partition.parent.subject,
             f"{partition.low:%Y-%m-%d}",
             f"{partition.high:%Y-%m-%d}",
-            decimal(partition.size_bytes),
+            _megabytes(partition.size_bytes),
             f"{partition.row_count:,}",
             "goes" if partition.name in going else "",
         )
-    return table
+        for partition in partitions
+    ]
+    if not rows:
+        return []
+    rows.insert(0, ("kind", "from", "to", "size", "rows", ""))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        f"{kind:<{widths[0]}}  {low:<10}  {high:<10}  {size:>{widths[3]}}  {count:>{widths[4]}}  {word}".rstrip()
+        for kind, low, high, size, count, word in rows
+    ]
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1_000_000:,.1f} MB"
 
 
 def _summary(plan: Plan) -> str:
-    size = decimal(sum(partition.size_bytes for partition in plan.partitions))
+    size = _megabytes(sum(partition.size_bytes for partition in plan.partitions))
     rows = "".join(f", {count:,} rows of {subject}" for subject, count in plan.rows.items() if count)
     return f"past their time: {len(plan.partitions)} partitions of {size}{rows}"
 
