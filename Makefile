@@ -1,7 +1,7 @@
 # Every command does its own set-up: Python 3.11 and, for root, apt-get is all it takes. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down status test lint bench
+.PHONY: help install run up down status demo test lint bench
 
 # The first Python of 3.11 or later that really runs; `make PYTHON=…` chooses another.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -36,6 +36,9 @@ down: .ready ## stop everything, whoever started it
 
 status: .ready ## what runs, since when, how often restarted
 	@$(LAUNCH) status
+
+demo: .ready ## thirty days of a make-believe cloud in the store, and what can be asked of it
+	@$(LAUNCH) demo
 
 lint: .ready-dev ## style, types, the import contract, missing migrations
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The launcher's command line: run, up, down, status."""
+"""The launcher's command line: run, up, down, status, demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import time
 from rich.console import Console
 
 from config import env
-from config.launch import summary
+from config.launch import demo, summary
 from config.launch.broker import EmbeddedBroker
 from config.launch.errors import LaunchError
 from config.launch.home import Home, LaunchRecord
@@ -114,6 +114,18 @@ def status() -> int:
     return 0
 
 
+def show_demo() -> int:
+    """Thirty days of a make-believe cloud to look at; starts everything unless it runs."""
+    home = Home(env.home())
+    if not is_same_process(home.read_record().supervisor):
+        code = up()
+        if code:
+            return code
+    demo.fill_store()
+    demo.show_questions(home, port=home.read_record().port)
+    return 0
+
+
 def read_port() -> int:
     """The API's port. Raises BadSetting."""
     port = env.integer("CELOMETER_PORT", DEFAULT_PORT) or DEFAULT_PORT
@@ -134,13 +146,13 @@ def describe_os_error(error: OSError) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m config.launch", description=__doc__)
-    parser.add_argument("command", choices=["run", "up", "down", "status"])
+    parser.add_argument("command", choices=["run", "up", "down", "status", "demo"])
     parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     try:
         if options.command == "run":
             return run(detached=options.detached)
-        return {"up": up, "down": down, "status": status}[options.command]()
+        return {"up": up, "down": down, "status": status, "demo": show_demo}[options.command]()
     except (LaunchError, env.BadSetting) as error:
         text = str(error)
     except OSError as error:
