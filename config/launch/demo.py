@@ -45,8 +45,8 @@ class _Question:
 
 
 def fill_store() -> None:
-    """Thirty days of a small cloud, ending now; what is there already stays as it is. Raises LaunchError."""
-    command = [sys.executable, "manage.py", "simulate", "--nodes", "3", "--days", str(_DAYS), "--fast"]
+    """Thirty days of a small cloud, ending today; nothing where they are already. Raises LaunchError."""
+    command = [sys.executable, "manage.py", "simulate", "--nodes", "3", "--days", str(_DAYS), "--fast", "--once"]
     # What it says about each batch is for a log; here the progress bar speaks.
     done = subprocess.run(
         command,
@@ -89,7 +89,7 @@ def _questions(now: datetime) -> Iterable[_Question]:
         ),
         {
             "project": ("groupby", "project_id"),
-            "vCPUs of an instance, avg": ("aggregate", "avg"),
+            "vCPUs, avg": ("aggregate", "avg"),
             "max": ("aggregate", "max"),
             "instances": ("aggregate", "cardinality/resource_id"),
         },
@@ -133,7 +133,7 @@ def _ask(url: str, *, token: str) -> tuple[list[dict[str, Any]], float]:
 def _table(question: _Question, rows: list[dict[str, Any]]) -> Table:
     table = Table()
     for heading in question.columns:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, no_wrap=True)
     for row in rows[:_ROWS_SHOWN]:
         table.add_row(*(_text(row, path) for path in question.columns.values()))
     if len(rows) > _ROWS_SHOWN:
@@ -145,4 +145,6 @@ def _text(row: dict[str, Any], path: tuple[str, ...]) -> str:
     value: Any = row
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
+    if path[-1] in ("period_start", "timestamp"):
+        return str(value)[:16].replace("T", " ")
     return f"{value:,.2f}".removesuffix(".00") if isinstance(value, float) else str(value)

@@ -41,9 +41,12 @@ class Plan:
     seed: int = 1
 
     @property
-    def poll_count(self) -> int:
-        """How many due times there are."""
-        return len(range(self.start, self.end, self.interval_seconds))
+    def name(self) -> str:
+        """What tells this simulation from any other: equal names, equal samples."""
+        return (
+            f"seed {self.seed}, {self.nodes} nodes of {self.instances_per_node}, "
+            f"{self.start} to {self.end} by {self.interval_seconds} s"
+        )
 
 
 class Poll(NamedTuple):

@@ -24,7 +24,7 @@ class Sealer:
         self._sequence = 0
         self._previous = ""
 
-    def seal(self, samples: list[Sample], *, source: str, due: int) -> SealedBatch:
+    def seal(self, samples: list[Sample], *, source: str, due: int, unit: str) -> SealedBatch:
         """The agent's next batch; ``due`` in seconds."""
         sealed = seal_batch(
             samples,
@@ -34,25 +34,27 @@ class Sealer:
             due=due * 1_000_000,
             made=due * 1_000_000,
             link=Link(self._stream, self._sequence + 1, self._previous),
-            unit="0",
+            unit=unit,
         )
         self._sequence += 1
         self._previous = sealed.header_digest
         return sealed
 
 
-def seal_polls(polls: Iterable[Poll], *, keys: Mapping[str, PrivateKey], together: bool) -> Iterator[SealedBatch]:
+def seal_polls(
+    polls: Iterable[Poll], *, keys: Mapping[str, PrivateKey], unit: str, together: bool
+) -> Iterator[SealedBatch]:
     """A batch for each poll; ``together``: several of an agent's polls in one, as many as make up some thousand samples."""
     sealers = {agent: Sealer(agent, key) for agent, key in keys.items()}
     waiting: dict[str, Poll] = {}
     for poll in polls:
         if not together:
-            yield sealers[poll.agent].seal(poll.samples, source=poll.source, due=poll.due)
+            yield sealers[poll.agent].seal(poll.samples, source=poll.source, due=poll.due, unit=unit)
             continue
         first = waiting.setdefault(poll.agent, Poll(poll.agent, poll.source, poll.due, []))
         first.samples.extend(poll.samples)
         if len(first.samples) >= _LARGEST:
-            yield sealers[poll.agent].seal(first.samples, source=first.source, due=first.due)
+            yield sealers[poll.agent].seal(first.samples, source=first.source, due=first.due, unit=unit)
             del waiting[poll.agent]
     for rest in waiting.values():
-        yield sealers[rest.agent].seal(rest.samples, source=rest.source, due=rest.due)
+        yield sealers[rest.agent].seal(rest.samples, source=rest.source, due=rest.due, unit=unit)

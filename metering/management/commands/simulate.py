@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from celery import current_app
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
@@ -22,7 +23,7 @@ from metering.collector.ingestion import Result, ingest
 from metering.collector.tasks import COLLECT_TASK
 from metering.housekeeping.locks import Job, holding
 from metering.housekeeping.partitions import WEEK, ensure_weeks, week_of
-from metering.messages import PrivateKey, SealedBatch
+from metering.messages import PrivateKey, SealedBatch, batch_id_at
 from metering.models import Agent, AgentKey, Batch
 from metering.simulation.fleet import Fleet, Plan
 from metering.simulation.instances import SOURCE
@@ -40,7 +41,7 @@ class Command(BaseCommand):
     help = (
         "Simulate a cloud: projects with instances that start, resize, stop, migrate and go, with volumes, addresses, networks and "
         "images, busy by day. Its nodes sign batches that are taken in like real ones. The same seed over the same time gives the "
-        "same samples; what is in the store already is not stored again."
+        "same samples, and none of them twice: what is in the store already is not stored again."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,9 @@ class Command(BaseCommand):
             "--fast", action="store_true", help="many polls in one batch, and commits that do not wait for the disk"
         )
         parser.add_argument(
+            "--once", action="store_true", help="do nothing when there is a simulation of that time already"
+        )
+        parser.add_argument(
             "--broker",
             action="store_true",
             help="send over the broker to the running collectors instead of storing here",
@@ -64,6 +68,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         plan = _plan(options, now=timezone.now())
         fleet = Fleet(plan)
+        unit = f"{plan.name}{', fast' if options['fast'] else ''}"
+        there = _find_simulation(fleet)
+        if there and options["once"]:
+            self.stdout.write(f"a simulation is in the store already: {there}")
+            return
+        if there not in (None, unit):
+            raise CommandError(
+                f"the store holds another simulation of that time: {there}; this one is {unit}. "
+                "Its own options and --until repeat it; any other needs another time or another store."
+            )
         _prepare_partitions(plan)
         if options["fast"]:
             with connection.cursor() as cursor:
@@ -71,7 +85,7 @@ class Command(BaseCommand):
         deliver = _send if options["broker"] else _store
         started = time.monotonic()
         with _keys(fleet.agents, keep=options["broker"]) as keys:
-            sealed = seal_polls(fleet.polls(), keys=keys, together=options["fast"])
+            sealed = seal_polls(fleet.polls(), keys=keys, unit=unit, together=options["fast"])
             batches, samples, known = self._deliver(sealed, plan, deliver=deliver)
             if options["broker"]:
                 _await_collectors(keys, batches)
@@ -133,6 +147,13 @@ def _plan(options: dict[str, Any], *, now: datetime) -> Plan:
         interval_seconds=interval,
         seed=options["seed"],
     )
+
+
+def _find_simulation(fleet: Fleet) -> str | None:
+    """What these agents have simulated of this time already: a second cloud on the same nodes would measure everything twice."""
+    start, end = (batch_id_at(seconds * 1_000_000) for seconds in (fleet.plan.start, fleet.plan.end))
+    there = Batch.objects.filter(id__gte=start, id__lt=end, key__agent__name__in=fleet.agents).order_by("id").first()
+    return None if there is None else str(msgspec.json.decode(bytes(there.header))["unit"])
 
 
 def _prepare_partitions(plan: Plan) -> None:
