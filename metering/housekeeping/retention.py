@@ -160,7 +160,7 @@ def _detach(partition: Partition) -> None:
 
 def _is_needed_after_all(partition: Partition) -> bool:
     """A header may have been written between our look and the detaching, for samples that are still kept: then it goes back."""
-    if partition.parent.subject != LEDGER or not _has_live_samples(partition, leaving=frozenset()):
+    if partition.parent.subject != LEDGER or not _has_live_samples(partition, _oldest_samples()):
         return False
     low, high = partition.parent.bound(partition.low), partition.parent.bound(partition.high)
     patiently(
@@ -193,13 +193,18 @@ def _expired_headers(
     if lowest is None or None in sample_floors:
         return []
     headers = list_partitions([parent for parent in parents if parent.subject == LEDGER])
-    return [p for p in headers if p.high <= lowest and not _has_live_samples(p, leaving=leaving)]
+    oldest = _oldest_samples(leaving)
+    return [p for p in headers if p.high <= lowest and not _has_live_samples(p, oldest)]
 
 
-def _has_live_samples(headers: Partition, *, leaving: set[str] | frozenset[str]) -> bool:
-    """Whether a header's samples reach up to the oldest partition of samples that is there and stays."""
+def _oldest_samples(leaving: set[str] | frozenset[str] = frozenset()) -> datetime | None:
+    """Where the oldest partition of samples begins that is there and stays."""
     samples = [parent for parent in list_parents() if parent.subject.startswith("samples.")]
-    oldest = min((p.low for p in list_partitions(samples) if p.name not in leaving), default=None)
+    return min((p.low for p in list_partitions(samples) if p.name not in leaving), default=None)
+
+
+def _has_live_samples(headers: Partition, oldest: datetime | None) -> bool:
+    """Whether a header's samples reach up to the oldest samples that are kept."""
     if oldest is None:
         return False
     with connection.cursor() as cursor:

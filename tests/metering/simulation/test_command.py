@@ -84,6 +84,7 @@ def test_a_value_that_cannot_be_is_refused_with_what_was_expected(option, value,
         simulate(*SMALL, option, value)
 
 
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_over_the_broker_collectors_take_it_in(stage: Stage, stack: Stack):
     environment = stage.environment(**stack.environment())
     stage.worker("collector", environment=environment).start()
