@@ -17,7 +17,7 @@ __all__ = ["Partition", "list_leftovers", "list_partitions"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ATTACHED = """
 SELECT parent.relname, child.relname, pg_get_expr(child.relpartbound, child.oid), i.inhdetachpending,
-       pg_total_relation_size(child.oid), greatest(child.reltuples, 0)::bigint
+       pg_total_relation_size(child.oid), nullif(child.reltuples, -1)::bigint
 FROM pg_inherits i JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
 WHERE parent.oid = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)
 """
@@ -31,7 +31,7 @@ _bounds = re.compile(r"FOR VALUES FROM \('([^']+)'\) TO \('([^']+)'\)").fullmatc
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition, from ``low`` up to and without ``high``. ``row_count`` is PostgreSQL's estimate."""
+    """One partition, from ``low`` up to and without ``high``. ``row_count`` is PostgreSQL's estimate, None before its first."""
 
     parent: Parent
     name: str
@@ -39,7 +39,7 @@ class Partition:
     high: datetime
     is_detaching: bool
     size_bytes: int
-    row_count: int
+    row_count: int | None
 
 
 def list_partitions(parents: Iterable[Parent]) -> list[Partition]:
@@ -62,7 +62,7 @@ def list_leftovers(parent: Parent) -> list[tuple[str, datetime]]:
 
 
 def _partition(
-    parent: Parent, name: str, bounds: str, is_detaching: bool, size_bytes: int, row_count: int
+    parent: Parent, name: str, bounds: str, is_detaching: bool, size_bytes: int, row_count: int | None
 ) -> Partition:
     match = _bounds(bounds)
     if match is None:

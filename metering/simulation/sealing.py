@@ -12,6 +12,7 @@ from .fleet import Poll
 __all__ = ["Sealer", "seal_polls"]
 
 _LARGEST = 10_000
+_LONGEST_SECONDS = 86_400
 
 
 class Sealer:
@@ -44,7 +45,7 @@ class Sealer:
 def seal_polls(
     polls: Iterable[Poll], *, keys: Mapping[str, PrivateKey], unit: str, together: bool
 ) -> Iterator[SealedBatch]:
-    """A batch for each poll; ``together``: several of an agent's polls in one, as many as make up some thousand samples."""
+    """A batch for each poll; ``together``: several of an agent's polls in one, as many as make up some thousand samples or a day."""
     sealers = {agent: Sealer(agent, key) for agent, key in keys.items()}
     waiting: dict[str, Poll] = {}
     for poll in polls:
@@ -53,7 +54,7 @@ def seal_polls(
             continue
         first = waiting.setdefault(poll.agent, Poll(poll.agent, poll.source, poll.due, []))
         first.samples.extend(poll.samples)
-        if len(first.samples) >= _LARGEST:
+        if len(first.samples) >= _LARGEST or poll.due - first.due >= _LONGEST_SECONDS:
             yield sealers[poll.agent].seal(first.samples, source=first.source, due=first.due, unit=unit)
             del waiting[poll.agent]
     for rest in waiting.values():

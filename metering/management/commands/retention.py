@@ -50,7 +50,7 @@ def _table(partitions: Iterable[Partition], *, going: set[str]) -> list[str]:
             f"{partition.low:%Y-%m-%d}",
             f"{partition.high:%Y-%m-%d}",
             _megabytes(partition.size_bytes),
-            f"{partition.row_count:,}",
+            "?" if partition.row_count is None else f"{partition.row_count:,}",
             "goes" if partition.name in going else "",
         )
         for partition in partitions
