@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from .partitions import Parent
+from .partitions import WEEK, Parent
 
 __all__ = ["Partition", "list_leftovers", "list_partitions"]
 
@@ -23,7 +23,8 @@ WHERE parent.oid = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)
 """
 # A table that was detached and then not dropped, because somebody stopped us in between.
 _DETACHED = """
-SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT c.relname, pg_total_relation_size(c.oid), nullif(c.reltuples, -1)::bigint
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND NOT c.relispartition AND n.nspname = current_schema() AND c.relname ~ %s
 """
 _bounds = re.compile(r"FOR VALUES FROM \('([^']+)'\) TO \('([^']+)'\)").fullmatch
@@ -53,12 +54,12 @@ def list_partitions(parents: Iterable[Parent]) -> list[Partition]:
     return sorted(partitions, key=lambda partition: (order[partition.parent.table], partition.low))
 
 
-def list_leftovers(parent: Parent) -> list[tuple[str, datetime]]:
-    """Names of detached tables of this parent that were not dropped, with the day on which they begin."""
+def list_leftovers(parent: Parent) -> list[Partition]:
+    """Tables that were detached from this parent and not dropped, as the partitions that they were."""
     with connection.cursor() as cursor:
         cursor.execute(_DETACHED, [f"^{parent.table}_[0-9]{{8}}$"])
-        names = [name for (name,) in cursor.fetchall()]
-    return [(name, datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)) for name in sorted(names)]
+        rows = cursor.fetchall()
+    return [_leftover(parent, *row) for row in sorted(rows)]
 
 
 def _partition(
@@ -69,6 +70,12 @@ def _partition(
         raise ValueError(f"partition {name} has the bounds {bounds!r}: expected a range of one column")
     low, high = map(_moment, match.groups())
     return Partition(parent, name, low, high, is_detaching, size_bytes, row_count)
+
+
+def _leftover(parent: Parent, name: str, size_bytes: int, row_count: int | None) -> Partition:
+    # Its bounds went with its attachment; its name says when it begins.
+    low = datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)
+    return Partition(parent, name, low, low + WEEK, False, size_bytes, row_count)
 
 
 def _moment(bound: str) -> datetime:

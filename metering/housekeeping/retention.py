@@ -115,11 +115,13 @@ def _drop_partitions() -> list[str]:
 def _drop_leftovers(parent: Parent, floors: dict[str, datetime]) -> list[str]:
     """Drop what was detached and left. Above its floor a table of such a name is somebody else's."""
     floor = floors.get(parent.subject)
-    names = [name for name, low in list_leftovers(parent) if floor is not None and low < floor]
-    for name in names:
-        _alter(f"DROP TABLE {name}")
-        logger.info("dropped %s, which was detached before", name)
-    return names
+    dropped = []
+    for left in list_leftovers(parent):
+        if floor is not None and left.low < floor and not _is_needed_after_all(left):
+            _alter(f"DROP TABLE {left.name}")
+            logger.info("dropped %s, which was detached before", left.name)
+            dropped.append(left.name)
+    return dropped
 
 
 def _drop_all(partitions: Sequence[Partition]) -> list[str]:

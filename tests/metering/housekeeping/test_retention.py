@@ -230,6 +230,17 @@ def test_a_header_that_is_written_while_its_partition_goes_brings_it_back(kept):
     assert partitions_at(ago(150), "batch") == ["batch"]
 
 
+def test_a_header_that_a_killed_round_had_detached_comes_back_when_it_is_needed(kept):
+    take_in(message(EnrolledAgent(), ago(1), due=ago(150)))
+    raise_floor("ledger", week_of(ago(100)))
+    with connection.cursor() as cursor:
+        table = f"metering_batch_{week_of(ago(150)):%Y%m%d}"
+        cursor.execute(f"ALTER TABLE metering_batch DETACH PARTITION {table} CONCURRENTLY")
+    assert not Batch.objects.exists()
+    drop_expired(NOW)
+    assert Batch.objects.count() == 1
+
+
 def test_what_is_kept_for_ever_is_never_dropped(kept, policy):
     policy(POLICY.replace("100 days", "forever").replace("50 days", "forever"))
     take_in(message(EnrolledAgent(), ago(3000)))
