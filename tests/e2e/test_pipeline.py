@@ -18,7 +18,7 @@ from tests.support.agents import EnrolledAgent, some_samples
 from tests.support.libvirt_file import write_crowd
 from tests.support.proof import assert_stored_once
 from tests.support.roles import Role, Stage, wait_until
-from tests.support.stacks import Stack
+from tests.support.stacks import TRANSPORTS, Stack
 
 INTERVAL_SECONDS = 1
 
@@ -180,6 +180,7 @@ def test_resend_brings_back_what_a_broker_lost(stage: Stage, stack: Stack) -> No
     assert_stored_once(messages.values())
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_ticks_that_are_not_due_neither_silence_nor_rush_a_node(stage: Stage, stack: Stack) -> None:
     node = Node(stage, stack)
     worker = node.start().await_ready()

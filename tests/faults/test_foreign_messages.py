@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from metering.messages import parse_batch
 from metering.models import Batch, Quarantine
 from tests.faults.messages import STORED, Case, cases_for_any_broker, cases_for_rabbitmq, cases_for_redis
 from tests.support.agents import EnrolledAgent, some_samples
 from tests.support.roles import Stage, wait_until
-from tests.support.stacks import Stack
+from tests.support.stacks import TRANSPORTS, Stack
 
 
 def what_became_of(case: Case) -> str:
@@ -43,6 +45,7 @@ def test_what_celery_would_lose_is_stored_or_quarantined_and_the_worker_lives_on
     assert "Traceback" not in collector.output()
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_a_flood_of_one_bad_message_is_one_row(stage: Stage, stack: Stack) -> None:
     stage.worker("collector", environment=stage.environment(**stack.environment())).start().await_ready()
     stack.broker.send(*[b"no batch"] * 200)

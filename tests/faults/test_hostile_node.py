@@ -20,7 +20,7 @@ from metering.models import Sample as StoredSample
 from tests.support.agents import CPU, EnrolledAgent, now_microseconds, some_samples
 from tests.support.proof import assert_stored_once
 from tests.support.roles import Role, Stage, wait_until
-from tests.support.stacks import Broker, Stack
+from tests.support.stacks import TRANSPORTS, Broker, Stack
 
 
 def sign_again(mallory: EnrolledAgent, batch: SealedBatch, *, body: bytes | None = None, **header: object) -> bytes:
@@ -81,6 +81,7 @@ def collector(stage: Stage, stack: Stack, **changes: str) -> Role:
     return stage.worker("collector", environment=stage.environment(**stack.environment(**changes)))
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_nothing_gets_into_the_store_in_another_name(stage: Stage, stack: Stack) -> None:
     alice = EnrolledAgent("alice")
     mallory = EnrolledAgent("mallory", sources=["m"], projects=["p1"])
@@ -109,6 +110,7 @@ def _peak_megabytes(pid: int) -> int:
     return int(line.split()[1]) // 1024
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_remote_commands_do_not_reach_a_worker(stage: Stage, stack: Stack) -> None:
     worker = collector(stage, stack).start().await_ready()
     agent = EnrolledAgent()
@@ -158,6 +160,7 @@ def _count_partitions() -> int:
         return cursor.fetchone()[0]
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_server_roles_are_out_of_reach_on_a_broker_of_their_own(
     stage: Stage, stack: Stack, old_partitions_gone: None, own_broker
 ) -> None:

@@ -8,12 +8,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from metering.models import AgentKey, Batch, Quarantine
 from tests.faults.conftest import Barrier
 from tests.support.agents import EnrolledAgent, some_samples
 from tests.support.proof import assert_stored_once
 from tests.support.roles import Role, Stage, wait_until
-from tests.support.stacks import Stack
+from tests.support.stacks import TRANSPORTS, Stack
 
 # In the order in which a batch of new resources reaches them.
 STATEMENTS = (
@@ -29,6 +31,7 @@ def collector(stage: Stage, stack: Stack, name: str = "collector") -> Role:
     return stage.worker("collector", name=name, environment=stage.environment(**stack.environment()))
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_collector_killed_at_any_statement_stores_every_batch_once(
     stage: Stage, stack: Stack, barrier: Barrier
 ) -> None:
@@ -84,6 +87,7 @@ def test_batch_that_was_handed_to_a_collector_which_was_dead_already_is_stored(s
     assert_stored_once([batch])
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_batch_that_two_collectors_have_at_the_same_time_is_stored_once(
     stage: Stage, stack: Stack, barrier: Barrier
 ) -> None:
@@ -97,6 +101,7 @@ def test_batch_that_two_collectors_have_at_the_same_time_is_stored_once(
     assert_stored_once([batch])
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_collectors_killed_at_random_under_load_store_every_batch_once(stage: Stage, stack: Stack) -> None:
     agents = [EnrolledAgent(f"node-{number}") for number in range(4)]
     messages = [agent.message(some_samples(40, source=agent.name)) for _ in range(75) for agent in agents]

@@ -15,7 +15,7 @@ from tests.faults.conftest import Barrier
 from tests.support.agents import EnrolledAgent, some_samples
 from tests.support.proof import assert_stored_once
 from tests.support.roles import Role, Stage, wait_until
-from tests.support.stacks import Broker, Stack, database_at
+from tests.support.stacks import TRANSPORTS, Broker, Stack, database_at
 
 
 def collector(stage: Stage, stack: Stack) -> Role:
@@ -78,6 +78,7 @@ def test_collector_waits_for_the_store_and_loses_nothing(stage: Stage, stack: St
     assert worker.output().count("goes back to the broker") <= 3, "messages went to and fro"
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_connection_that_breaks_inside_the_transaction_costs_nothing(
     stage: Stage, stack: Stack, door: Door, barrier: Barrier
 ) -> None:
@@ -122,6 +123,7 @@ def test_postgresql_stopped_and_started_again(
         assert_stored_once(messages)
 
 
+@pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 def test_collector_goes_on_after_its_broker_restarted(stage: Stage, stack: Stack) -> None:
     agent = EnrolledAgent()
     messages = [agent.message(some_samples(2)) for _ in range(4)]

@@ -34,13 +34,16 @@ from metering.messages import SealedBatch
 from tests.support.proxy import Wire, wire_to
 from tests.support.servers import broker_in, make_server_directory
 
-__all__ = ["BROKERS", "STACKS", "Broker", "Stack", "database_at"]
+__all__ = ["BROKERS", "STACKS", "TRANSPORTS", "Broker", "Stack", "database_at"]
 
 REDIS_URL = os.environ.get("CELOMETER_TESTS_REDIS_URL", "redis://127.0.0.1:6379")
 RABBITMQ_URL = os.environ.get("CELOMETER_TESTS_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
 POSTGRES_URL = os.environ.get("CELOMETER_TESTS_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 BROKERS = ("embedded", "redis", "rabbitmq")
 STACKS = (*BROKERS, "postgresql")
+# One broker for each transport, for slow tests in which the versions of Redis are alike:
+# @pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
+TRANSPORTS = ("embedded", "rabbitmq")
 
 
 class Broker(ABC):
