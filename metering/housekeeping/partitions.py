@@ -1,4 +1,4 @@
-"""Partitions by week (Monday to Monday, UTC), made by housekeeping alone.
+"""Partitions by one or more weeks (Monday to Monday, UTC), made by housekeeping alone.
 
 A partition is made as a table of its own and then attached: ATTACH waits for nobody who reads or writes the parent, where
 CREATE … PARTITION OF would wait behind every open transaction and make later inserts queue. A CHECK that implies the bounds
@@ -16,7 +16,7 @@ from django.db import OperationalError, connection, transaction
 
 from metering.messages import batch_id_at
 
-__all__ = ["LEDGER", "SAMPLES", "WEEK", "ensure_ahead", "ensure_weeks", "week_of"]
+__all__ = ["LEDGER", "ROLLUPS", "SAMPLES", "WEEK", "ensure_ahead", "ensure_weeks", "week_of"]
 
 WEEK = timedelta(days=7)
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
@@ -28,11 +28,20 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class _Parent:
-    """A table partitioned by range: on which column, and how a time becomes a bound of it."""
+    """A table partitioned by range: on which column, how a time becomes a bound of it, how many weeks a partition spans."""
 
     table: str
     column: str
     bound: Callable[[datetime], str]
+    weeks: int = 1
+
+    @property
+    def span(self) -> timedelta:
+        return self.weeks * WEEK
+
+    def start_of(self, moment: datetime) -> datetime:
+        """When the partition that the moment falls in begins."""
+        return _MONDAY + (moment - _MONDAY) // self.span * self.span
 
 
 def _time_bound(moment: datetime) -> str:
@@ -46,6 +55,11 @@ def _id_bound(moment: datetime) -> str:
 SAMPLES = (_Parent("metering_sample_standard", "timestamp", _time_bound),)
 LEDGER = (_Parent("metering_batch", "id", _id_bound), _Parent("metering_batchbody", "id", _id_bound))
 _PARENTS = (*SAMPLES, *LEDGER)
+# Made when there is something to put into them. Rollups are few beside samples: a partition of them spans more.
+ROLLUPS = (
+    _Parent("metering_rolluphour", "time", _time_bound, weeks=4),
+    _Parent("metering_rollupday", "time", _time_bound, weeks=52),
+)
 
 
 def week_of(moment: datetime) -> datetime:
@@ -64,32 +78,34 @@ def ensure_weeks(weeks: Iterable[datetime], *, parents: Sequence[_Parent] = _PAR
 
     The caller holds the lock Job.PARTITIONS. One short transaction for each partition.
     """
-    existing = _existing()
-    made = []
-    for week in sorted(set(weeks)):
+    existing = _existing(parents)
+    missing = {}
+    for moment in sorted(set(weeks)):
         for parent in parents:
-            name = f"{parent.table}_{week:%Y%m%d}"
+            start = parent.start_of(moment)
+            name = f"{parent.table}_{start:%Y%m%d}"
             if name not in existing:
-                _make_patiently(parent, name, week)
-                made.append(name)
-    return made
+                missing[name] = parent, start
+    for name, (parent, start) in missing.items():
+        _make_patiently(parent, name, start)
+    return list(missing)
 
 
-def _existing() -> set[str]:
+def _existing(parents: Sequence[_Parent]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid"
             " JOIN pg_class parent ON parent.oid = inhparent WHERE parent.relname = ANY(%s)",
-            [[parent.table for parent in _PARENTS]],
+            [[parent.table for parent in parents]],
         )
         return {name for (name,) in cursor.fetchall()}
 
 
-def _make_patiently(parent: _Parent, name: str, week: datetime) -> None:
+def _make_patiently(parent: _Parent, name: str, start: datetime) -> None:
     """A lock is waited for briefly and asked for again: whoever waits for it makes others wait, too."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            _make(parent, name, week)
+            _make(parent, name, start)
             return
         except OperationalError as error:
             if getattr(error.__cause__, "pgcode", None) != "55P03" or attempt == _ATTEMPTS:
@@ -97,9 +113,9 @@ def _make_patiently(parent: _Parent, name: str, week: datetime) -> None:
             time.sleep(0.1 * attempt)
 
 
-def _make(parent: _Parent, name: str, week: datetime) -> None:
+def _make(parent: _Parent, name: str, start: datetime) -> None:
     # Names and bounds are made above from a fixed table and a date: nothing of a user's stands in this SQL.
-    low, high = parent.bound(week), parent.bound(week + WEEK)
+    low, high = parent.bound(start), parent.bound(start + parent.span)
     check = f"{name}_bounds"
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")

@@ -3,7 +3,8 @@
 from .accounts import ApiToken, Membership
 from .agents import Agent, AgentKey
 from .ledger import Batch, BatchBody, Origin, ParkedBatch, Quarantine
-from .meters import Meter, Resource, ResourceState, Series
+from .meters import Chain, DimensionSet, Meter, Resource, ResourceState, Series
+from .rollups import RollupDay, RollupDayMark, RollupHour
 from .samples import RetentionClass, RollupMark, Sample
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "ApiToken",
     "Batch",
     "BatchBody",
+    "Chain",
+    "DimensionSet",
     "Membership",
     "Meter",
     "Origin",
@@ -20,6 +23,9 @@ __all__ = [
     "Resource",
     "ResourceState",
     "RetentionClass",
+    "RollupDay",
+    "RollupDayMark",
+    "RollupHour",
     "RollupMark",
     "Sample",
     "Series",

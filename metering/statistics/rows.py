@@ -27,7 +27,7 @@ class Duration(NamedTuple):
 class StatisticsRow:
     """Samples of one unit, group and period, aggregated.
 
-    ``values`` holds a number for each aggregate's key; ``groups`` a value for each field grouped by. ``duration`` is None when the row's
+    ``values`` holds a number for each aggregate's key (None: there is no such number, as the average of no sample); ``groups`` a value for each field grouped by. ``duration`` is None when the row's
     samples lie outside the window that was asked for (search_offset can bring them in).
     """
 
@@ -36,7 +36,7 @@ class StatisticsRow:
     period_start_at: datetime
     period_end_at: datetime
     duration: Duration | None
-    values: Mapping[str, Decimal | int]
+    values: Mapping[str, Decimal | int | None]
 
 
 def clamp_duration(
