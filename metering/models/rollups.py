@@ -10,7 +10,7 @@ __all__ = ["RollupDay", "RollupDayMark", "RollupHour"]
 
 
 class _Rollup(models.Model):
-    """Counts only when nothing marks its time as changed. ``increase`` and ``integral`` hold inner steps: both samples in this span of time.
+    """Counts only when nothing marks its time as changed. ``increase`` and ``integral`` hold inner steps, both samples in this time.
 
     ``opens`` and ``closes`` say whether the chain's first and last sample within the span stand in this row.
     """

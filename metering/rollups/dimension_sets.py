@@ -1,7 +1,7 @@
 """The metadata that rollups tell apart: what reports are grouped by, and what does not change with every sample.
 
-Grouping or filtering by any other key reads samples. The keys stand here and not in a file, because stored rollups were made with them: a change
-of these comes with a migration that takes the dimension sets of all states anew.
+Grouping or filtering by any other key reads samples. The keys stand here and not in a file, because stored rollups were made with them:
+a change of these comes with a migration that takes the dimension sets of all states anew.
 """
 
 from __future__ import annotations

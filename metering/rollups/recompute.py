@@ -1,7 +1,8 @@
 """Making one hour from its samples, or one day from its hours, anew.
 
-Whoever calls this holds the lock of that hour or day: two sessions at one would both insert. Each is one REPEATABLE READ transaction whose
-first statement takes the marks away: its snapshot holds the samples of exactly the marks that it deletes. A batch committed later leaves its own mark.
+Whoever calls this holds the lock of that hour or day: two sessions at one would both insert. Each is one REPEATABLE READ transaction
+whose first statement takes the marks away: its snapshot holds the samples of exactly the marks that it deletes. A batch committed later
+leaves its own mark.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class CalendarBuckets:
 
 
 def calendar_edges(unit: CalendarUnit, zone: ZoneInfo, low: datetime, high: datetime) -> tuple[datetime, ...]:
-    """Where days, weeks (from Monday) or months begin in the zone, from the last one at or before ``low`` to the first one at or after ``high``.
+    """Where days, weeks (from Monday) or months begin in the zone: from the last at or before ``low`` to the first at or after ``high``.
 
     A midnight that the clocks skip is the moment they skip it; of one that comes twice, the first counts.
     """

@@ -1,7 +1,7 @@
 """Which parts of a window may be answered from days, which from hours, and which from samples only.
 
-A rollup can stand for its samples when it lies in the window and in one bucket as a whole. Whether it is valid at that moment, the statement finds out
-by itself: see ``pieces``.
+A rollup can stand for its samples when it lies in the window and in one bucket as a whole. Whether it is valid at that moment, the
+statement finds out by itself: see ``pieces``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True)
 class Coverage:
-    """Disjoint spans that together are the window; ``reason`` says why there are only samples, where a choice was taken from the planner."""
+    """Disjoint spans that together are the window; ``reason`` says why there are only samples, where rollups cannot help at all."""
 
     days: tuple[Span, ...]
     hours: tuple[Span, ...]

@@ -1,7 +1,7 @@
 """Pieces: days, hours and single samples in rows of one shape, which together are the samples of the window, each once.
 
-Days and hours with a mark are left out, and their samples taken instead, by the marks that this very statement sees: rollups, marks and samples
-are of one snapshot.
+Days and hours with a mark are left out, and their samples taken instead, by the marks that this very statement sees: rollups, marks and
+samples are of one snapshot.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ __all__ = ["DIMENSIONS", "NO_DOCUMENT", "STATE", "Document", "Pieces", "relation
 # So many spans are written into the statement one by one, where the store can plan for each; more are looked up one after the other.
 _MOST_BRANCHES = 4
 _NO_ID = "'00000000-0000-0000-0000-000000000000'::uuid"
-_OWNER = "w.meter_id, w.unit, w.chain_id, w.id AS series_resource, w.resource_id, w.project_id, w.user_id, w.source"
+_COLUMNS = """meter_id, unit, chain_id, series_resource, resource_id, project_id, user_id, source, asked, inside, document_id,
+ unit_at, unit_id, opens, closes, first_at, first_id, first_volume, last_at, last_id, last_volume, sample_count,
+ volume_sum, volume_square_sum, volume_min, volume_max, increase, integral"""
+_OWNER = "w.meter_id, w.unit, w.chain_id, w.id, w.resource_id, w.project_id, w.user_id, w.source"
 _VALUES = """p.first_at, p.first_id, p.first_volume, p.last_at, p.last_id, p.last_volume, p.sample_count,
  p.volume_sum, p.volume_square_sum, p.volume_min, p.volume_max, p.increase, p.integral"""
 _SAMPLE_VALUES = """s.timestamp, s.id, s.volume, s.timestamp, s.id, s.volume, 1,
@@ -33,7 +36,7 @@ _NEARBY = "interval '8 days'"
 
 @dataclass(frozen=True)
 class Document:
-    """Where the metadata of a piece is looked up: ``relation`` has columns id and metadata; ``of_sample`` is its id, from the sample's state."""
+    """Where the metadata of a piece is looked up: ``relation`` has columns id and metadata; the others say how a piece has its id."""
 
     relation: str
     of_sample: str
@@ -82,7 +85,7 @@ def relations(pieces: Pieces) -> Statement:
     if pieces.looks_back_seconds != 0 and _start(coverage) > BEGINNING:
         branches.append(_before(pieces))
     united = reduce(lambda all_, branch: all_.then(" UNION ALL ").then_all(branch), branches)
-    parts.append(Statement(", piece AS (").then_all(united).then(") "))
+    parts.append(Statement(f", piece ({_COLUMNS}) AS (").then_all(united).then(") "))
     return Statement("").then_all(*parts)
 
 
@@ -172,8 +175,7 @@ def _rollups_of(pieces: Pieces, table: str, spans: Sequence[Span], valid: str) -
 
 def _rollup_rows(pieces: Pieces, source: Statement) -> Statement:
     columns = (
-        f"SELECT {_OWNER}, w.asked, true AS inside, {pieces.document.of_rollup} AS document_id,"
-        f" p.time AS unit_at, {_NO_ID} AS unit_id, p.opens, p.closes, {_VALUES}"
+        f"SELECT {_OWNER}, w.asked, true, {pieces.document.of_rollup}, p.time, {_NO_ID}, p.opens, p.closes, {_VALUES}"
     )
     return (
         Statement(columns).then_all(source).then(" JOIN series w ON w.meter_id = p.meter_id AND w.id = p.resource_id")
@@ -225,7 +227,7 @@ def _before(pieces: Pieces) -> Statement:
     return (
         Statement("SELECT * FROM (SELECT DISTINCT ON (last.meter_id, last.chain_id) last.* FROM (")
         .then_all(rows.then(_state_join(pieces.document)))
-        .then(") last ORDER BY last.meter_id, last.chain_id, last.unit_at DESC, last.unit_id DESC) last")
+        .then(f") last ({_COLUMNS}) ORDER BY last.meter_id, last.chain_id, last.unit_at DESC, last.unit_id DESC) last")
     )
 
 
@@ -243,8 +245,8 @@ def _sample_rows(pieces: Pieces, *, inside: bool) -> Statement:
         Statement(f"SELECT {_OWNER}, w.asked")
         .then_all(by_id)
         .then(
-            f" AS asked, {'true' if inside else 'false'} AS inside, {pieces.document.of_sample} AS document_id,"
-            f" s.timestamp AS unit_at, s.id AS unit_id, true AS opens, true AS closes, {_SAMPLE_VALUES}"
+            f", {'true' if inside else 'false'}, {pieces.document.of_sample},"
+            f" s.timestamp, s.id, true, true, {_SAMPLE_VALUES}"
         )
     )
 

@@ -1,7 +1,8 @@
 """The one statement of a statistics question: pieces, the steps between them, rows.
 
-``count``, ``sum`` and their like add pieces up. ``increase`` and ``integral`` also go along each chain (meter and resource, whoever owns it): a step
-belongs to its later sample, a held value to the sample that holds it, and what is held is clipped to the window and split among the buckets.
+``count``, ``sum`` and their like add pieces up. ``increase`` and ``integral`` also go along each chain (meter and resource, whoever owns
+it): a step belongs to its later sample, a held value to the sample that holds it, and what is held is clipped to the window and split
+among the buckets.
 """
 
 from __future__ import annotations
@@ -37,20 +38,22 @@ _OWN = " FILTER (WHERE c.is_own)"
 _COUNT = f"coalesce(sum(p.sample_count){_OWN}, 0)"
 _SUM = f"sum(p.volume_sum){_OWN}"
 _SQUARES = f"sum(p.volume_square_sum){_OWN}"
+# Added to a dividend: a quotient has at least as many decimals as that, where PostgreSQL would stop at 16 digits.
+_FINE = "0.000000000000000000000000"
 _FUNCTIONS = {
     "count": f"{_COUNT}::bigint",
     "min": f"min(p.volume_min){_OWN}",
     "max": f"max(p.volume_max){_OWN}",
     "sum": _SUM,
-    "avg": f"{_SUM} / nullif({_COUNT}, 0)",
-    "stddev": f"sqrt(({_COUNT} * {_SQUARES} - {_SUM} * {_SUM}) / nullif({_COUNT} * {_COUNT}, 0))",
+    "avg": f"({_SUM} + {_FINE}) / nullif({_COUNT}, 0)",
+    "stddev": f"sqrt(({_COUNT} * {_SQUARES} - {_SUM} * {_SUM} + {_FINE}) / nullif({_COUNT} * {_COUNT}, 0))",
     "first": f"(array_agg(p.first_volume ORDER BY p.first_at, p.first_id){_OWN})[1]",
     "last": f"(array_agg(p.last_volume ORDER BY p.last_at DESC, p.last_id DESC){_OWN})[1]",
     "increase": f"sum(p.increase + c.edge_increase){_OWN}",
     # A rate is the increase over the row's time, which the engine knows.
     "rate": f"sum(p.increase + c.edge_increase){_OWN}",
-    "integral": "sum(c.integral) / 3600",
-    "integral/hour": "sum(c.integral) / 3600",
+    "integral": f"(sum(c.integral) + {_FINE}) / 3600",
+    "integral/hour": f"(sum(c.integral) + {_FINE}) / 3600",
     "integral/second": "sum(c.integral)",
 }
 
