@@ -42,17 +42,18 @@ SELECT %(start)s, meter_id, resource_id, dimension_set_id, count(*), bool_or(pre
 FROM step GROUP BY meter_id, resource_id, dimension_set_id
 """
 
-# Rows of a chain and hour: the one that opens it first, the one that closes it last, so that lag and lead of those two look at other hours.
+# A chain goes from hour to hour by the rows that open or close it, the opening one first, so that its lag is the row that closes the hour before;
+# rows in between (of another owner or dimension set) have no part in that and are windowed for themselves.
 _INSERT_DAY = f"""
 INSERT INTO metering_rollupday ({_COLUMNS})
 WITH step AS (
     SELECT h.*, lag(h.last_volume) OVER chain AS previous, lead(h.first_at) OVER chain AS next_at,
-           row_number() OVER chain AS place, count(*) OVER (PARTITION BY h.meter_id, r.chain_id) AS places
+           row_number() OVER chain = 1 AS is_first, lead(h.time) OVER chain IS NULL AS is_last
     FROM metering_rolluphour h JOIN metering_resource r ON r.id = h.resource_id
     WHERE h.time >= %(start)s AND h.time < %(end)s AND h.meter_id = ANY(%(meters)s)
-    WINDOW chain AS (PARTITION BY h.meter_id, r.chain_id ORDER BY h.time, h.opens DESC, h.closes)
+    WINDOW chain AS (PARTITION BY h.meter_id, r.chain_id, h.opens OR h.closes ORDER BY h.time, h.closes)
 )
-SELECT %(start)s, meter_id, resource_id, dimension_set_id, sum(sample_count), bool_or(place = 1), bool_or(place = places),
+SELECT %(start)s, meter_id, resource_id, dimension_set_id, sum(sample_count), bool_or(opens AND is_first), bool_or(closes AND is_last),
        min(first_at), (array_agg(first_id ORDER BY time))[1], (array_agg(first_volume ORDER BY time))[1],
        max(last_at), (array_agg(last_id ORDER BY time))[count(*)], (array_agg(last_volume ORDER BY time))[count(*)],
        sum(volume_sum), sum(volume_square_sum), min(volume_min), max(volume_max),

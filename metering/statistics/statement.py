@@ -186,14 +186,14 @@ def _aggregate(planned: Plan, aggregate: Aggregate) -> Statement:
 def _linked(planned: Plan) -> Statement:
     """The pieces; along chains, each with the last volume before it and the time of the next one.
 
-    Of a chain's rows of one hour or day the one that opens it stands first, the one that closes it last.
+    A chain goes on by the rows that open or close an hour or day of it, the opening one first; rows in between are windowed for themselves.
     """
     if not planned.follows_steps:
         return Statement(" FROM piece p")
     return Statement(
         " FROM (SELECT p.*, lag(p.last_volume) OVER chain AS previous, least(lead(p.first_at) OVER chain,"
         " p.last_at + make_interval(secs => %s), %s) AS held_until FROM piece p WINDOW chain AS"
-        " (PARTITION BY p.meter_id, p.chain_id ORDER BY p.unit_at, p.unit_id, p.opens DESC, p.closes)) p",
+        " (PARTITION BY p.meter_id, p.chain_id, p.opens OR p.closes ORDER BY p.unit_at, p.unit_id, p.closes)) p",
         (HOLD_SECONDS, planned.window[1]),
     )
 

@@ -112,7 +112,7 @@ def rolling_store(store) -> Iterator[None]:
 def test_one_long_story_for_each_example(rolling_store):
     """Real commits, so every example empties the tables itself."""
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
     @given(story=st.lists(actions, min_size=1, max_size=6), asked=st.lists(questions, min_size=6, max_size=6))
     def tell(story, asked):
         empty()
