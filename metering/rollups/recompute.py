@@ -42,8 +42,8 @@ SELECT %(start)s, meter_id, resource_id, dimension_set_id, count(*), bool_or(pre
 FROM step GROUP BY meter_id, resource_id, dimension_set_id
 """
 
-# A chain goes from hour to hour by the rows that open or close it, the opening one first, so that its lag is the row that closes the hour before;
-# rows in between (of another owner or dimension set) have no part in that and are windowed for themselves.
+# A chain goes from hour to hour by the rows that open or close it, the opening one first: its lag is the row that closed the hour before.
+# Rows in between (of another owner or dimension set) have no part in that and are windowed for themselves.
 _INSERT_DAY = f"""
 INSERT INTO metering_rollupday ({_COLUMNS})
 WITH step AS (

@@ -27,9 +27,9 @@ class Duration(NamedTuple):
 class StatisticsRow:
     """Samples of one unit, group and period, aggregated.
 
-    ``values`` holds a number for each aggregate's key, or None where there is none, as the average of no sample. ``groups`` holds a value for
-    each field grouped by. ``duration`` is None when the row's samples lie outside the window that was asked for (search_offset can bring
-    them in), or it has none.
+    ``values`` holds a number for each aggregate's key, or None where there is none, as the average of no sample. ``groups`` holds a
+    value for each field grouped by. ``duration`` is None when the row's samples lie outside the window that was asked for
+    (search_offset can bring them in), or it has none.
     """
 
     unit: str
