@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, Protocol
@@ -95,7 +96,7 @@ class CalendarBuckets:
 
     def end_of(self, start: datetime) -> datetime:
         """Where the bucket that begins there ends."""
-        return self.edges[self.edges.index(start) + 1]
+        return self.edges[bisect_right(self.edges, start)]
 
 
 def calendar_edges(unit: CalendarUnit, zone: ZoneInfo, low: datetime, high: datetime) -> tuple[datetime, ...]:
