@@ -52,7 +52,9 @@ def _row(row: tuple[Any, ...], planned: Plan) -> StatisticsRow:
     groups = row[FIXED_COLUMNS : FIXED_COLUMNS + len(request.groups)]
     values = row[FIXED_COLUMNS + len(request.groups) :]
     start_at, end_at = _period(planned, bucket_at, first_at, last_at)
-    seconds = _seconds_within(planned, start_at, end_at)
+    found = {aggregate.key: value for aggregate, value in zip(planned.aggregates, values, strict=True)}
+    if "rate" in found:
+        found["rate"] = _per_second(found["rate"], _seconds_within(planned, start_at, end_at))
     return StatisticsRow(
         unit=unit,
         groups=dict(zip(request.groups, groups, strict=True)),
@@ -61,10 +63,7 @@ def _row(row: tuple[Any, ...], planned: Plan) -> StatisticsRow:
         duration=clamp_duration(first_at, last_at, lower=wanted.lower_asked, upper=wanted.upper_asked)
         if first_at
         else None,
-        values={
-            aggregate.key: _per_second(value, seconds) if aggregate.function == "rate" else value
-            for aggregate, value in zip(planned.aggregates, values, strict=True)
-        },
+        values=found,
     )
 
 
