@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from metering.collector.ingestion import Result, ingest
 from metering.housekeeping.locks import Part, holding_part
-from metering.housekeeping.partitions import ensure_rollups, ensure_weeks, week_of
+from metering.housekeeping.partitions import ROLLUPS, ensure_weeks, week_of
 from metering.housekeeping.rolling import keep_rollups
 from metering.messages import Meter, Resource, Sample, sample_id
 from metering.models import RollupDay, RollupDayMark, RollupHour, RollupMark
@@ -162,7 +162,7 @@ def test_dimension_sets_hold_declared_keys_where_they_stood():
 
 def test_a_housekeeper_leaves_alone_what_another_has_in_hand(rolling_store):
     ingest(EnrolledAgent().message([sample(0, 1)]))
-    ensure_rollups([NOON])
+    ensure_weeks([NOON], parents=ROLLUPS)
     held = []
 
     def other():
