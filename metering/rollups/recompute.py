@@ -16,14 +16,13 @@ from django.db.backends.utils import CursorWrapper
 
 from .arithmetic import HOLD_SECONDS
 
-__all__ = ["recompute_day", "recompute_hour"]
+__all__ = ["COLUMNS", "DAY_ROWS", "HOUR_ROWS", "recompute_day", "recompute_hour", "snapshot"]
 
-_COLUMNS = """time, meter_id, resource_id, dimension_set_id, sample_count, opens, closes, first_at, first_id, first_volume,
+COLUMNS = """time, meter_id, resource_id, dimension_set_id, sample_count, opens, closes, first_at, first_id, first_volume,
     last_at, last_id, last_volume, volume_sum, volume_square_sum, volume_min, volume_max, increase, integral"""
 
 # A step belongs to its later sample, a held value to the sample that holds it. Within an hour no value is held for too long.
-_INSERT_HOUR = f"""
-INSERT INTO metering_rolluphour ({_COLUMNS})
+HOUR_ROWS = """
 WITH step AS (
     SELECT s.meter_id, s.resource_id, st.dimension_set_id, s.timestamp, s.id, s.volume,
            lag(s.volume) OVER chain AS previous, lead(s.timestamp) OVER chain AS next_at
@@ -44,8 +43,7 @@ FROM step GROUP BY meter_id, resource_id, dimension_set_id
 
 # A chain goes from hour to hour by the rows that open or close it, the opening one first: its lag is the row that closed the hour before.
 # Rows in between (of another owner or dimension set) have no part in that and are windowed for themselves.
-_INSERT_DAY = f"""
-INSERT INTO metering_rollupday ({_COLUMNS})
+DAY_ROWS = f"""
 WITH step AS (
     SELECT h.*, lag(h.last_volume) OVER chain AS previous, lead(h.first_at) OVER chain AS next_at,
            row_number() OVER chain = 1 AS is_first, lead(h.time) OVER chain IS NULL AS is_last
@@ -67,7 +65,7 @@ FROM step GROUP BY meter_id, resource_id, dimension_set_id
 
 def recompute_hour(hour: datetime, meters: Sequence[int]) -> bool:
     """Replace the rollups of these meters, as far as the hour is marked for them. False when it was not."""
-    with _snapshot() as cursor:
+    with snapshot() as cursor:
         cursor.execute(
             "WITH gone AS (DELETE FROM metering_rollupmark WHERE hour = %s AND meter_id = ANY(%s) RETURNING meter_id)"
             " SELECT DISTINCT meter_id FROM gone",
@@ -78,7 +76,7 @@ def recompute_hour(hour: datetime, meters: Sequence[int]) -> bool:
             return False
         span = {"start": hour, "end": hour + timedelta(hours=1), "meters": marked}
         cursor.execute("DELETE FROM metering_rolluphour WHERE time = %(start)s AND meter_id = ANY(%(meters)s)", span)
-        cursor.execute(_INSERT_HOUR, span)
+        cursor.execute(f"INSERT INTO metering_rolluphour ({COLUMNS}) {HOUR_ROWS}", span)
         cursor.execute(
             "INSERT INTO metering_rollupdaymark (day, meter_id)"
             " SELECT date_trunc('day', %(start)s::timestamptz, 'UTC'), unnest(%(meters)s)",
@@ -90,7 +88,7 @@ def recompute_hour(hour: datetime, meters: Sequence[int]) -> bool:
 def recompute_day(day: datetime, meters: Sequence[int]) -> bool:
     """The same for a day, whose hours are left alone while one of them is marked."""
     span = {"start": day, "end": day + timedelta(days=1), "meters": list(meters)}
-    with _snapshot() as cursor:
+    with snapshot() as cursor:
         cursor.execute(
             """WITH gone AS (
                  DELETE FROM metering_rollupdaymark d WHERE d.day = %(start)s AND d.meter_id = ANY(%(meters)s) AND NOT EXISTS (
@@ -104,12 +102,13 @@ def recompute_day(day: datetime, meters: Sequence[int]) -> bool:
         if not span["meters"]:
             return False
         cursor.execute("DELETE FROM metering_rollupday WHERE time = %(start)s AND meter_id = ANY(%(meters)s)", span)
-        cursor.execute(_INSERT_DAY, span)
+        cursor.execute(f"INSERT INTO metering_rollupday ({COLUMNS}) {DAY_ROWS}", span)
     return True
 
 
 @contextmanager
-def _snapshot() -> Iterator[CursorWrapper]:
+def snapshot() -> Iterator[CursorWrapper]:
+    """A transaction of its own, all of whose statements see the store at one moment."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         yield cursor
