@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import Q
 
-from metering.messages import MessageRefused, PublicKey, SealedBatch, open_body, parse_batch, sample_id
-from metering.models import Batch, BatchBody
+from metering.collector.rebuilding import open_batch
+from metering.messages import MessageRefused, SealedBatch, open_body, sample_id
+from metering.models import Batch
 from metering.rollups.comparison import wrong_day_rollups, wrong_hour_rollups
 
 __all__ = ["Finding", "audit_ledger", "audit_rollups", "samples_without_batch"]
@@ -54,17 +55,15 @@ def audit_ledger(since: datetime | None = None) -> Iterator[list[Finding]]:
 
 def _check_batch(batch: Batch) -> Iterator[Finding]:
     name = f"batch {batch.pk}"
-    body = BatchBody.objects.filter(pk=batch.pk).first()
-    if body is None:
-        yield Finding(name, "its body is not in the ledger")
-        return
     try:
-        sealed = parse_batch(_message(batch, bytes(body.body)))
-        PublicKey(bytes(batch.key.public_key)).verify(sealed.signature, sealed.header_bytes)
-        expected = _signed(sealed)
+        signed = open_batch(batch)
     except MessageRefused as refusal:
         yield Finding(name, f"the ledger does not hold what was signed: {refusal.code}: {refusal.detail}")
         return
+    if signed is None:
+        yield Finding(name, "its body is not in the ledger")
+        return
+    expected = _signed(signed.sealed)
     stored = _stored(batch)
     for sample in sorted(stored.keys() - expected.keys()):
         yield Finding(f"sample {sample}", f"{name} was not signed with it")
@@ -78,12 +77,6 @@ def _check_batch(batch: Batch) -> Iterator[Finding]:
 
 
 _FIELDS = ("timestamp", "volume", "meter", "type", "unit", "resource", "source", "project", "user", "metadata")
-
-
-def _message(batch: Batch, body: bytes) -> bytes:
-    header = bytes(batch.header)
-    sealed = SealedBatch(None, header, bytes(batch.signature), body)  # type: ignore[arg-type]
-    return sealed.to_bytes()
 
 
 def _signed(sealed: SealedBatch) -> dict[str, tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""``manage.py audit`` finds what was changed by hand, and names it."""
+"""``manage.py audit`` finds what was changed by hand, and names it; ``manage.py rebuild`` puts it right from the ledger."""
 
 from __future__ import annotations
 
@@ -80,3 +80,25 @@ def test_what_was_changed_by_hand_is_named(audited_store, change):
     found = audit()
     assert told in found
     assert "the store is not what was signed" in found
+
+
+@pytest.mark.parametrize("change", ["a volume", "a time", "a deleted sample", "an added sample", "an hour"])
+def test_rebuilding_puts_right_what_was_changed_by_hand(audited_store, change):
+    before = list(Sample.objects.order_by("id").values_list("id", "timestamp", "volume"))
+    first = Sample.objects.order_by("timestamp").filter(resource__resource_id="vm-0").first()
+    with connection.cursor() as cursor:
+        cursor.execute(CHANGES[change][0], [first.pk])
+    call_command("rebuild", stdout=StringIO(), stderr=StringIO())
+    assert list(Sample.objects.order_by("id").values_list("id", "timestamp", "volume")) == before
+    assert "the store is what was signed\n" in audit()
+
+
+def test_samples_that_were_all_lost_come_back(audited_store):
+    before = list(Sample.objects.order_by("id").values_list("id", "timestamp", "volume"))
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE metering_sample, metering_rolluphour, metering_rollupday")
+    out = StringIO()
+    call_command("rebuild", stdout=out, stderr=StringIO())
+    assert "5 batches, 15 samples written again" in out.getvalue()
+    assert list(Sample.objects.order_by("id").values_list("id", "timestamp", "volume")) == before
+    assert "the store is what was signed\n" in audit()
