@@ -14,6 +14,7 @@ from agents.polling import Source, due_at
 __all__ = ["Grid", "housekeeping_schedule", "polling_schedule"]
 
 _HOUSEKEEPING_SECONDS = 60
+_ROLLING_SECONDS = 20
 
 
 class Grid(schedule):
@@ -56,5 +57,10 @@ def housekeeping_schedule() -> dict[str, dict[str, Any]]:
             "task": "metering.housekeep",
             "schedule": Grid(_HOUSEKEEPING_SECONDS),
             "options": {"queue": "store", "expires": _HOUSEKEEPING_SECONDS, "ignore_result": True},
-        }
+        },
+        "rollups": {
+            "task": "metering.roll",
+            "schedule": Grid(_ROLLING_SECONDS),
+            "options": {"queue": "store", "expires": _ROLLING_SECONDS, "ignore_result": True},
+        },
     }

@@ -42,4 +42,7 @@ def store(transactional_db):
 def _empty_partitioned_tables() -> None:
     # Django's own flush leaves out tables that its migrations do not manage.
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE metering_sample, metering_rollupmark, metering_batch, metering_batchbody")
+        cursor.execute(
+            "TRUNCATE metering_sample, metering_rollupmark, metering_batch, metering_batchbody,"
+            " metering_rolluphour, metering_rollupday, metering_rollupdaymark"
+        )

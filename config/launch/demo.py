@@ -80,25 +80,30 @@ def _questions(now: datetime) -> Iterable[_Question]:
     month = _since(today - timedelta(days=_DAYS - 1))
     week = _since(today - timedelta(days=6))
     yield _Question(
-        "Who has what: vCPUs and instances of each project in thirty days",
+        "What to bill: vCPU hours and instances of each project in thirty days",
         "/v2/meters/vcpus/statistics",
         (
             *(("groupby", "project_id"), *month),
-            *(("aggregate.func", "avg"), ("aggregate.func", "max"), ("aggregate.func", "cardinality")),
+            *(("aggregate.func", "integral"), ("aggregate.func", "max"), ("aggregate.func", "cardinality")),
             *(("aggregate.param", ""), ("aggregate.param", ""), ("aggregate.param", "resource_id")),
         ),
         {
             "project": ("groupby", "project_id"),
-            "vCPUs, avg": ("aggregate", "avg"),
-            "max": ("aggregate", "max"),
+            "vCPU hours": ("aggregate", "integral"),
+            "largest": ("aggregate", "max"),
             "instances": ("aggregate", "cardinality/resource_id"),
         },
     )
     yield _Question(
-        "Memory in use, day by day of the last week",
-        "/v2/meters/memory.usage/statistics",
-        (("period", "86400"), *week),
-        {"day": ("period_start",), "avg": ("avg",), "max": ("max",), "unit": ("unit",), "samples": ("count",)},
+        "What was sent, day by day of the last week, restarts and migrations not lost",
+        "/v2/meters/network.outgoing.bytes/statistics",
+        (("period", "day"), ("aggregate.func", "increase"), ("aggregate.func", "count"), *week),
+        {
+            "day": ("period_start",),
+            "sent": ("aggregate", "increase"),
+            "unit": ("unit",),
+            "samples": ("aggregate", "count"),
+        },
     )
     yield _Question(
         "The newest samples of CPU time of all instances of the flavor m1.large",

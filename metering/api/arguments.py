@@ -44,6 +44,13 @@ class Arguments:
             raise InvalidInput(name, shown, f"unable to convert to int. Error: {name} was given {len(given)} times")
         return parse_integer(name, given[0]) if given else default
 
+    def text(self, name: str, default: str | None) -> str | None:
+        """A text given at most once. Raises InvalidInput."""
+        given = self.get_all(name)
+        if len(given) > 1:
+            raise InvalidInput(name, shorten(given), f"{name} was given {len(given)} times")
+        return given[0] if given else default
+
     def boolean(self, name: str) -> bool:
         """True for the usual words; false for anything else, and when it is missing."""
         given = self.get_all(name)

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from metering.messages import Body, Meter, Resource
 from metering.retention.policy import read_policy
+from metering.rollups.dimension_sets import take_dimensions
 
 from .bulk import fetch_for_values, insert_values
 from .services import service_of
@@ -55,17 +56,29 @@ _METER_CLASSES = _Table(
     find="SELECT wanted.id, m.retention_class FROM (VALUES %s) AS wanted(id) JOIN metering_meter m USING (id)",
     insert="",
 )
+_CHAINS = _Table(
+    find="""SELECT wanted.resource_id, wanted.source, c.id FROM (VALUES %s) AS wanted(resource_id, source)
+            JOIN metering_chain c USING (resource_id, source)""",
+    insert="INSERT INTO metering_chain (resource_id, source) VALUES %s ON CONFLICT DO NOTHING",
+)
 _RESOURCES = _Table(
     find="""SELECT wanted.resource_id, wanted.source, wanted.project_id, wanted.user_id, r.id
             FROM (VALUES %s) AS wanted(resource_id, source, project_id, user_id)
             JOIN metering_resource r ON r.resource_id = wanted.resource_id AND r.source = wanted.source
              AND r.project_id IS NOT DISTINCT FROM wanted.project_id::text
              AND r.user_id IS NOT DISTINCT FROM wanted.user_id::text""",
-    insert="INSERT INTO metering_resource (resource_id, source, project_id, user_id) VALUES %s ON CONFLICT DO NOTHING",
+    insert="""INSERT INTO metering_resource (resource_id, source, project_id, user_id, chain_id)
+              SELECT new.resource_id, new.source, new.project_id, new.user_id, c.id
+              FROM (VALUES %s) AS new(resource_id, source, project_id, user_id)
+              JOIN metering_chain c USING (resource_id, source) ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING""",
+)
+_DIMENSION_SETS = _Table(
+    find="SELECT d.digest, d.id FROM (VALUES %s) AS wanted(digest) JOIN metering_dimensionset d USING (digest)",
+    insert="INSERT INTO metering_dimensionset (digest, values) VALUES %s ON CONFLICT DO NOTHING",
 )
 _STATES = _Table(
     find="SELECT s.digest, s.id FROM (VALUES %s) AS wanted(digest) JOIN metering_resourcestate s USING (digest)",
-    insert="INSERT INTO metering_resourcestate (digest, metadata) VALUES %s ON CONFLICT DO NOTHING",
+    insert="INSERT INTO metering_resourcestate (digest, metadata, dimension_set_id) VALUES %s ON CONFLICT DO NOTHING",
 )
 _SERIES = _Table(
     find="""SELECT wanted.meter_id, wanted.resource_id, s.id FROM (VALUES %s) AS wanted(meter_id, resource_id)
@@ -94,6 +107,7 @@ class Dimensions:
         meters = self._ids(_METERS, [_meter_key(meter) for meter in body.meters], self._meter_row)
         # A meter's class never changes, so it may be remembered.
         classes = self._ids(_METER_CLASSES, [("class of meter", meter) for meter in meters], lambda key: key[1:])
+        self._make_chains(body.resources)
         resources = self._ids(_RESOURCES, [_resource_key(resource) for resource in body.resources], _resource_row)
         states = self._state_ids(body)
         pairs = {(meters[row[0]], resources[row[1]]) for row in body.rows}
@@ -105,23 +119,35 @@ class Dimensions:
         (class_id,) = self._ids(_CLASSES, [("class", read_policy().class_of(key[1]))], lambda key: key[1:])
         return (*key[1:], service_of(key[1]), class_id)
 
+    def _make_chains(self, resources: Sequence[Resource]) -> None:
+        unseen = [resource for resource in resources if _resource_key(resource) not in self._known]
+        self._ids(_CHAINS, [("chain", resource.id, resource.source) for resource in unseen], lambda key: key[1:])
+
     def _state_ids(self, body: Body) -> list[int]:
         keys: list[tuple[str, bytes]] = []
-        texts: dict[tuple[str, bytes], str] = {}
+        # Of states not seen before: their metadata as text, and the id of its dimension set.
+        unseen: dict[tuple[str, bytes], tuple[str, int]] = {}
         for resource, digest in zip(body.resources, body.resource_digests, strict=True):
             # The whole resource's digest is at hand and stands for its metadata; only unseen ones are encoded again.
             known = self._known.get(("resource digest", digest))
             if known is None:
                 encoded = _encode_sorted(resource.metadata)
                 key = ("state", sha256(encoded).digest())
-                texts[key] = encoded.decode()
+                if key not in self._known:
+                    unseen[key] = encoded.decode(), self._dimension_set_id(resource.metadata)
             else:
                 key = ("resource digest", digest)
             keys.append(key)
-        ids = self._ids(_STATES, keys, lambda key: (key[1], texts[key]))
+        ids = self._ids(_STATES, keys, lambda key: (key[1], *unseen[key]))
         for digest, state_id in zip(body.resource_digests, ids, strict=True):
             self._known["resource digest", digest] = state_id
         return ids
+
+    def _dimension_set_id(self, metadata: dict[str, Any]) -> int:
+        encoded = _encode_sorted(take_dimensions(metadata))
+        key = ("dimension set", sha256(encoded).digest())
+        (found,) = self._ids(_DIMENSION_SETS, [key], lambda _: (key[1], encoded.decode()))
+        return found
 
     def _ids(self, table: _Table, keys: Sequence[Any], row_of: Callable[[Any], tuple[Any, ...]]) -> list[int]:
         missing = {key for key in keys if key not in self._known}

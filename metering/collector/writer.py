@@ -14,7 +14,7 @@ from .dimensions import DimensionIds
 from .errors import PartitionMissing
 from .verification import VerifiedBatch, from_microseconds
 
-__all__ = ["write_batch"]
+__all__ = ["COPY_MARKS", "COPY_SAMPLES", "Rows", "mark_lines", "rows_of", "sample_lines", "write_batch"]
 
 _HOUR = 3600 * 1_000_000
 
@@ -28,13 +28,13 @@ _INSERT_BODY = "INSERT INTO metering_batchbody (id, body) VALUES (%s, %s)"
 _INSERT_ORIGINS = """
 INSERT INTO metering_origin (source, key, batch_id, recorded_at) VALUES %s ON CONFLICT DO NOTHING RETURNING source, key
 """
-_COPY_SAMPLES = (
+COPY_SAMPLES = (
     "COPY metering_sample (timestamp, meter_id, retention_class, resource_id, state_id, id, volume) FROM STDIN"
 )
-_COPY_MARKS = "COPY metering_rollupmark (hour, meter_id, batch_id) FROM STDIN"
+COPY_MARKS = "COPY metering_rollupmark (hour, meter_id, batch_id) FROM STDIN"
 
 # Rows by position, as the body holds them: (position, meter index, resource index, timestamp, volume).
-_Rows = list[tuple[int, int, int, int, str]]
+Rows = list[tuple[int, int, int, int, str]]
 
 
 def write_batch(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime, with_body: bool = True) -> bool:
@@ -51,8 +51,8 @@ def write_batch(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime, with_
                 return False
             if with_body:
                 cursor.execute(_INSERT_BODY, [batch.sealed.header.id, batch.sealed.body])
-            copy_rows(cursor, _COPY_SAMPLES, _sample_lines(batch, ids, rows))
-            copy_rows(cursor, _COPY_MARKS, _mark_lines(batch, ids, rows))
+            copy_rows(cursor, COPY_SAMPLES, sample_lines(batch, ids, rows))
+            copy_rows(cursor, COPY_MARKS, mark_lines(batch, ids, rows))
     except IntegrityError as error:
         # PostgreSQL has no code of its own for a row without a partition: it is a check violation without a constraint.
         cause = error.__cause__
@@ -62,7 +62,7 @@ def write_batch(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime, with_
     return True
 
 
-def _insert_ledger(cursor: CursorWrapper, batch: VerifiedBatch, rows: _Rows, now: datetime) -> bool:
+def _insert_ledger(cursor: CursorWrapper, batch: VerifiedBatch, rows: Rows, now: datetime) -> bool:
     header, sealed = batch.sealed.header, batch.sealed
     times = [row[3] for row in rows]
     cursor.execute(
@@ -89,31 +89,43 @@ def _insert_ledger(cursor: CursorWrapper, batch: VerifiedBatch, rows: _Rows, now
     return cursor.fetchone() is not None
 
 
-def _insert_origins(cursor: CursorWrapper, batch: VerifiedBatch, now: datetime) -> _Rows:
+def _insert_origins(cursor: CursorWrapper, batch: VerifiedBatch, now: datetime) -> Rows:
     """Claim the inputs that the batch was made from; return the rows of those that nobody had claimed before."""
+    batch_id = batch.sealed.header.id
+    claims = sorted({(source, key) for source, key, _ in _units_of(batch)})
+    if not claims:
+        return rows_of(batch, claimed=set())
+    rows = [(source, key, batch_id, now) for source, key in claims]
+    return rows_of(batch, claimed=set(fetch_for_values(cursor, _INSERT_ORIGINS, rows)))
+
+
+def rows_of(batch: VerifiedBatch, *, claimed: set[tuple[str, str]]) -> Rows:
+    """The rows of the inputs (source, key) that are the batch's own; all rows of a batch that was not made from inputs."""
+    if not batch.body.origins:
+        return [(position, *row) for position, row in enumerate(batch.body.rows)]
+    left = set(claimed)
+    kept: Rows = []
+    for source, key, unit in _units_of(batch):
+        if (source, key) in left:
+            # A key that stands twice in one batch counts once, too.
+            left.discard((source, key))
+            kept += unit
+    return kept
+
+
+def _units_of(batch: VerifiedBatch) -> list[tuple[str, str, Rows]]:
+    """Source, key and rows of each input."""
     body = batch.body
     rows = [(position, *row) for position, row in enumerate(body.rows)]
-    if not body.origins:
-        return rows
     first, units = 0, []
     for origin in body.origins:
         source = body.resources[body.rows[first][1]].source
         units.append((source, origin.key, rows[first : first + origin.sample_count]))
         first += origin.sample_count
-    claims = sorted(
-        {(source, key, batch.sealed.header.id, now) for source, key, _ in units}, key=lambda claim: claim[:2]
-    )
-    fresh = set(fetch_for_values(cursor, _INSERT_ORIGINS, claims))
-    kept: _Rows = []
-    for source, key, unit in units:
-        if (source, key) in fresh:
-            # A key that stands twice in one batch counts once, too.
-            fresh.discard((source, key))
-            kept += unit
-    return kept
+    return units
 
 
-def _sample_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> str:
+def sample_lines(batch: VerifiedBatch, ids: DimensionIds, rows: Rows) -> str:
     """The rows in COPY's text format. Every field is a number, a time or an id: nothing needs escaping."""
     first_id = batch.sealed.header.id.int
     heads = {timestamp: f"{from_microseconds(timestamp).isoformat()}\t" for timestamp in {row[3] for row in rows}}
@@ -127,7 +139,8 @@ def _sample_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> str:
     )
 
 
-def _mark_lines(batch: VerifiedBatch, ids: DimensionIds, rows: _Rows) -> str:
+def mark_lines(batch: VerifiedBatch, ids: DimensionIds, rows: Rows) -> str:
+    """A mark for each hour and meter that the rows touch, likewise."""
     batch_id = batch.sealed.header.id
     hours = {(timestamp - timestamp % _HOUR, ids.meters[meter]) for _, meter, _, timestamp, _ in rows}
     return "".join(f"{from_microseconds(hour).isoformat()}\t{meter}\t{batch_id}\n" for hour, meter in sorted(hours))

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from .partitions import WEEK, Parent
+from .partitions import Parent
 
 __all__ = ["Partition", "list_leftovers", "list_partitions"]
 
@@ -75,7 +75,7 @@ def _partition(
 def _leftover(parent: Parent, name: str, size_bytes: int, row_count: int | None) -> Partition:
     # Its bounds went with its attachment; its name says when it begins.
     low = datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)
-    return Partition(parent, name, low, low + WEEK, False, size_bytes, row_count)
+    return Partition(parent, name, low, low + parent.span, False, size_bytes, row_count)
 
 
 def _moment(bound: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Partitions by week (Monday to Monday, UTC) of every class of samples and of the ledger, made by housekeeping alone.
+"""Partitions by one or more weeks (Monday to Monday, UTC) of samples, ledger and rollups, made by housekeeping alone.
 
 A partition is made as a table of its own and then attached: ATTACH waits for nobody who reads or writes the parent, where
 CREATE … PARTITION OF would wait behind every open transaction and make later inserts queue. A CHECK that implies the bounds
@@ -22,6 +22,7 @@ from metering.retention.policy import read_policy
 
 __all__ = [
     "LEDGER",
+    "ROLLUPS",
     "WEEK",
     "Parent",
     "ensure_ahead",
@@ -42,12 +43,23 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Parent:
-    """A table partitioned by range: on which column, how a time becomes a bound of it, and the floor that it stands under."""
+    """A table partitioned by range: on which column, how a time becomes a bound of it, the floor that it stands under, and how many
+    weeks a partition spans.
+    """
 
     table: str
     column: str
     bound: Callable[[datetime], str]
     subject: str
+    weeks: int = 1
+
+    @property
+    def span(self) -> timedelta:
+        return self.weeks * WEEK
+
+    def start_of(self, moment: datetime) -> datetime:
+        """When the partition that the moment falls in begins."""
+        return _MONDAY + (moment - _MONDAY) // self.span * self.span
 
 
 def _time_bound(moment: datetime) -> str:
@@ -62,6 +74,11 @@ LEDGER = (
     Parent("metering_batch", "id", _id_bound, floors.LEDGER),
     Parent("metering_batchbody", "id", _id_bound, floors.BODIES),
 )
+# Made when there is something to put into them. Rollups are few beside samples: a partition of them spans more.
+ROLLUPS = (
+    Parent("metering_rolluphour", "time", _time_bound, floors.ROLLUPS, weeks=4),
+    Parent("metering_rollupday", "time", _time_bound, floors.ROLLUPS, weeks=52),
+)
 
 
 def samples_parents() -> tuple[Parent, ...]:
@@ -72,7 +89,7 @@ def samples_parents() -> tuple[Parent, ...]:
 
 def list_parents() -> tuple[Parent, ...]:
     """Every table that is partitioned by time."""
-    return (*samples_parents(), *LEDGER)
+    return (*samples_parents(), *LEDGER, *ROLLUPS)
 
 
 def _class_table(class_name: str) -> str:
@@ -94,27 +111,30 @@ def ensure_ahead(now: datetime) -> list[str]:
 
 
 def ensure_weeks(weeks: Iterable[datetime], *, parents: Sequence[Parent] | None = None) -> list[str]:
-    """Make what is missing of the partitioned tables (all of them unless named) for these weeks; return the names of those made.
+    """Make what is missing of samples and ledger (or of the tables named) for these weeks; return the names of those made.
 
     What lies below its floor is not made again. The caller holds the lock Job.PARTITIONS. One short transaction for each partition.
     """
-    parents = list_parents() if parents is None else parents
     _ensure_classes()
+    if parents is None:
+        parents = (*samples_parents(), *LEDGER)
     existing = _existing(parents)
     dropped_before = floors.read_floors().by_subject
-    made = []
-    for week in sorted(set(weeks)):
+    missing = {}
+    for moment in sorted(set(weeks)):
         for parent in parents:
-            name = f"{parent.table}_{week:%Y%m%d}"
+            start = parent.start_of(moment)
+            name = f"{parent.table}_{start:%Y%m%d}"
             floor = dropped_before.get(parent.subject)
-            is_dropped = floor is not None and week + WEEK <= floor
+            is_dropped = floor is not None and start + parent.span <= floor
             if name not in existing and not is_dropped:
-                patiently(partial(_make, parent, name, week))
-                made.append(name)
-    return made
+                missing[name] = parent, start
+    for name, (parent, start) in missing.items():
+        patiently(partial(_make, parent, name, start))
+    return list(missing)
 
 
-def _existing(parents: Iterable[Parent]) -> set[str]:
+def _existing(parents: Sequence[Parent]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid"
@@ -157,9 +177,9 @@ def patiently(change: Callable[[], None]) -> None:
             time.sleep(0.1 * attempt)
 
 
-def _make(parent: Parent, name: str, week: datetime) -> None:
+def _make(parent: Parent, name: str, start: datetime) -> None:
     # Names and bounds are made above from a fixed table and a date: nothing of a user's stands in this SQL.
-    low, high = parent.bound(week), parent.bound(week + WEEK)
+    low, high = parent.bound(start), parent.bound(start + parent.span)
     check = f"{name}_bounds"
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")

@@ -18,12 +18,13 @@ from functools import partial
 from django.conf import settings
 from django.db import OperationalError, connection
 
-from metering.retention.floors import BODIES, LEDGER, ORIGINS, QUARANTINE, raise_floor, read_floors, samples_of
+from metering.retention.floors import BODIES, LEDGER, ORIGINS, QUARANTINE, ROLLUPS, raise_floor, read_floors, samples_of
 from metering.retention.policy import Policy, cutoff, read_policy
 
 from .catalogue import Partition, list_leftovers, list_partitions
 from .locks import Job, holding
-from .partitions import Parent, list_parents, patiently, week_of
+from .partitions import LEDGER as LEDGER_PARENTS
+from .partitions import Parent, list_parents, patiently, samples_parents, week_of
 
 __all__ = ["Plan", "drop_expired", "plan_retention"]
 
@@ -52,7 +53,7 @@ class Plan:
 def plan_retention(now: datetime) -> Plan:
     """What a round at this time would drop in the end; nothing is changed. Raises BadRetentionFile."""
     cutoffs = _cutoffs(read_policy(), now)
-    floors = read_floors().by_subject | cutoffs
+    floors = _with_rollups(read_floors().by_subject | cutoffs)
     partitions = [p for p in list_partitions(list_parents()) if p.parent.subject != LEDGER and _is_below(p, floors)]
     going = {partition.name for partition in partitions}
     headers = _expired_headers(floors, leaving=going)
@@ -88,6 +89,13 @@ def _cutoffs(policy: Policy, now: datetime) -> dict[str, datetime]:
     return {subject: moment for subject, moment in wanted.items() if moment > settings.CELOMETER_FLOOR_DATE}
 
 
+def _with_rollups(floors: dict[str, datetime]) -> dict[str, datetime]:
+    """The floors, and where rollups may go: when those of all classes have passed; none while one class has none."""
+    classes = [floors.get(parent.subject) for parent in samples_parents()]
+    known = [floor for floor in classes if floor is not None]
+    return floors | {ROLLUPS: min(known)} if known and len(known) == len(classes) else floors
+
+
 def _is_behind(floor: datetime | None, wanted: datetime) -> bool:
     return floor is None or floor < wanted
 
@@ -99,7 +107,7 @@ def _is_below(partition: Partition, floors: dict[str, datetime]) -> bool:
 
 def _drop_partitions() -> list[str]:
     parents = list_parents()
-    floors = read_floors().by_subject
+    floors = _with_rollups(read_floors().by_subject)
     present = list_partitions(parents)
     dropped = [name for parent in parents for name in _drop_leftovers(parent, floors)]
     # One that was being detached when its round was stopped comes first: until it is done, no other of its table can be.
@@ -189,20 +197,17 @@ def _expired_headers(
     floors: dict[str, datetime], *, leaving: set[str] | frozenset[str] = frozenset()
 ) -> list[Partition]:
     """Headers go when every class's floor has passed them and none of their samples is left (but in partitions that are leaving)."""
-    parents = list_parents()
-    sample_floors = [floors.get(p.subject) for p in parents if p.subject.startswith("samples.")]
-    lowest = min((floor for floor in sample_floors if floor is not None), default=None)
-    if lowest is None or None in sample_floors:
+    lowest = floors.get(ROLLUPS)
+    if lowest is None:
         return []
-    headers = list_partitions([parent for parent in parents if parent.subject == LEDGER])
+    headers = [p for p in list_partitions(LEDGER_PARENTS) if p.parent.subject == LEDGER]
     oldest = _oldest_samples(leaving)
     return [p for p in headers if p.high <= lowest and not _has_live_samples(p, oldest)]
 
 
 def _oldest_samples(leaving: set[str] | frozenset[str] = frozenset()) -> datetime | None:
     """Where the oldest partition of samples begins that is there and stays."""
-    samples = [parent for parent in list_parents() if parent.subject.startswith("samples.")]
-    return min((p.low for p in list_partitions(samples) if p.name not in leaving), default=None)
+    return min((p.low for p in list_partitions(samples_parents()) if p.name not in leaving), default=None)
 
 
 def _has_live_samples(headers: Partition, oldest: datetime | None) -> bool:

@@ -11,9 +11,10 @@ from metering.collector.errors import StoreAway
 from metering.collector.tasks import ADMIT_PARKED_TASK
 
 from .parked import admit_parked
+from .rolling import keep_rollups
 from .routine import keep_house
 
-__all__ = ["admit", "housekeep"]
+__all__ = ["admit", "housekeep", "roll"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,15 @@ def housekeep() -> None:
         keep_house(timezone.now())
     except StoreAway as error:
         logger.warning("housekeeping waits for the next tick: %s", error)
+
+
+@shared_task(name="metering.roll", ignore_result=True)
+def roll() -> None:
+    """Rollups of what has changed. Bounded: the next tick goes on where this one stops."""
+    try:
+        keep_rollups(timezone.now())
+    except StoreAway as error:
+        logger.warning("rollups wait for the next tick: %s", error)
 
 
 @shared_task(name=ADMIT_PARKED_TASK, ignore_result=True)

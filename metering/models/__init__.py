@@ -3,8 +3,9 @@
 from .accounts import ApiToken, Membership
 from .agents import Agent, AgentKey
 from .ledger import Batch, BatchBody, Origin, ParkedBatch, Quarantine
-from .meters import Meter, Resource, ResourceState, Series
+from .meters import Chain, DimensionSet, Meter, Resource, ResourceState, Series
 from .retention import RetentionClass, RetentionFloor
+from .rollups import RollupDay, RollupDayMark, RollupHour
 from .samples import RollupMark, Sample
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "ApiToken",
     "Batch",
     "BatchBody",
+    "Chain",
+    "DimensionSet",
     "Membership",
     "Meter",
     "Origin",
@@ -22,6 +25,9 @@ __all__ = [
     "ResourceState",
     "RetentionClass",
     "RetentionFloor",
+    "RollupDay",
+    "RollupDayMark",
+    "RollupHour",
     "RollupMark",
     "Sample",
     "Series",

@@ -9,7 +9,7 @@ from django.db import models
 
 from .retention import RetentionClass
 
-__all__ = ["Meter", "Resource", "ResourceState", "Series"]
+__all__ = ["Chain", "DimensionSet", "Meter", "Resource", "ResourceState", "Series"]
 
 
 class Meter(models.Model):
@@ -45,9 +45,23 @@ class Meter(models.Model):
         return f"{self.name} ({self.type}, {self.unit or 'no unit'})"
 
 
+class Chain(models.Model):
+    """One measured thing, whoever owned it: the steps from sample to sample of a meter go along it."""
+
+    source = models.CharField(max_length=255)
+    resource_id = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["resource_id", "source"], name="chain_resource_source_unique")]
+
+    def __str__(self) -> str:
+        return self.resource_id
+
+
 class Resource(models.Model):
     """What it is measured on, and whose it was: a resource that changes owner has a row for each."""
 
+    chain = models.ForeignKey(Chain, on_delete=models.PROTECT, related_name="owners")
     source = models.CharField(max_length=255)
     resource_id = models.CharField(max_length=255)
     project_id = models.CharField(max_length=255, null=True, blank=True)
@@ -68,11 +82,22 @@ class Resource(models.Model):
         return self.resource_id
 
 
+class DimensionSet(models.Model):
+    """The part of a metadata object that rollups are kept by: what ``metering.rollups.dimension_sets`` takes from it."""
+
+    digest = models.BinaryField(max_length=32, unique=True, help_text="SHA-256 of the values with sorted keys.")
+    values = models.JSONField()
+
+    def __str__(self) -> str:
+        return bytes(self.digest).hex()[:12]
+
+
 class ResourceState(models.Model):
     """One distinct metadata object, kept once however many samples carry it."""
 
     digest = models.BinaryField(max_length=32, unique=True, help_text="SHA-256 of the metadata with sorted keys.")
     metadata = models.JSONField()
+    dimension_set = models.ForeignKey(DimensionSet, on_delete=models.PROTECT, related_name="states")
 
     def __str__(self) -> str:
         return bytes(self.digest).hex()[:12]

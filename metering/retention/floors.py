@@ -11,9 +11,11 @@ from datetime import datetime
 
 from django.db import connection
 
-__all__ = ["BODIES", "LEDGER", "ORIGINS", "QUARANTINE", "Floors", "raise_floor", "read_floors", "samples_of"]
+__all__ = ["BODIES", "LEDGER", "ORIGINS", "QUARANTINE", "ROLLUPS", "Floors", "raise_floor", "read_floors", "samples_of"]
 
 LEDGER, BODIES, ORIGINS, QUARANTINE = "ledger", "bodies", "origins", "quarantine"
+# Has no floor of its own: rollups are kept as long as samples of any class.
+ROLLUPS = "rollups"
 _READ = """
 SELECT f.subject, f.floor_at, c.id
 FROM metering_retentionfloor f LEFT JOIN metering_retentionclass c ON f.subject = 'samples.' || c.name

@@ -1,17 +1,20 @@
-"""Statistics of a meter: what is asked (``request``), how it is computed (``samples``), what comes out (``engine``).
+"""Statistics of a meter, exact and in one statement, from rollups where they are valid and from samples elsewhere.
 
-``engine.compute`` is the door. It hands a checked request to a planner of one path today, samples; rollups join there.
+The way of a question: ``request`` (what is asked) → ``buckets`` and ``coverage`` (how time is cut, and what may come from where) →
+``pieces`` and ``statement`` (SQL) → ``rows``. ``engine.compute`` is the door.
 """
 
-from .engine import compute
-from .request import Aggregate, StatisticsRequest, parse_aggregates, parse_groups, parse_period
+from .engine import compute, explain
+from .request import Aggregate, CalendarPeriod, StatisticsRequest, parse_aggregates, parse_groups, parse_period
 from .rows import StatisticsRow
 
 __all__ = [
     "Aggregate",
+    "CalendarPeriod",
     "StatisticsRequest",
     "StatisticsRow",
     "compute",
+    "explain",
     "parse_aggregates",
     "parse_groups",
     "parse_period",

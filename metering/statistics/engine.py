@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Context, Decimal
 from typing import Any
 
 from django.conf import settings
@@ -11,44 +12,85 @@ from metering.queries.database import fetch_all
 from metering.queries.errors import TooManyRows
 from metering.queries.floors import check_floor
 
+from .buckets import CalendarBuckets
 from .request import STANDARD_FUNCTIONS, Aggregate, StatisticsRequest
 from .rows import StatisticsRow, clamp_duration
-from .samples import FIXED_COLUMNS, samples_statement
+from .statement import FIXED_COLUMNS, Plan, plan, statistics_statement
 
-__all__ = ["compute"]
+__all__ = ["compute", "explain"]
 
 _STANDARD = tuple(Aggregate(function) for function in STANDARD_FUNCTIONS)
+_RATE_DIGITS = Context(prec=60)
 
 
 def compute(request: StatisticsRequest) -> list[StatisticsRow]:
     """The rows, by period, then unit and group as they were first stored. No matching sample, no row. One statement.
 
+    An integral also gives a row to a period that has no sample of its own but into which a value is held.
     Raises TooManyRows above CELOMETER_STATISTICS_MAX_ROWS, TooExpensive when the store took too long, NoLongerKept
     when the window begins before the time from which samples are kept.
     """
     check_floor(request.wanted)
-    aggregates = request.aggregates or _STANDARD
+    planned = plan(request, request.aggregates or _STANDARD)
     most = settings.CELOMETER_STATISTICS_MAX_ROWS
-    rows = fetch_all(samples_statement(request, aggregates=aggregates, limit=most + 1))
+    rows = fetch_all(statistics_statement(planned, limit=most + 1))
     if len(rows) > most:
+        period = request.calendar.unit if request.calendar else request.period_seconds
         raise TooManyRows(
-            f"Period {request.period_seconds} over this time range gives more than {most} rows. "
+            f"Period {period} over this time range gives more than {most} rows. "
             "Take a longer period, a shorter time range, or fewer groups.",
-            value=request.period_seconds,
+            value=period,
         )
-    return [_row(row, request=request, aggregates=aggregates) for row in rows]
+    return [_row(row, planned) for row in rows]
 
 
-def _row(row: tuple[Any, ...], *, request: StatisticsRequest, aggregates: tuple[Aggregate, ...]) -> StatisticsRow:
+def explain(request: StatisticsRequest) -> str:
+    """For operators: which spans of time are read as days, as hours, as samples, and why."""
+    return str(plan(request, request.aggregates or _STANDARD).coverage)
+
+
+def _row(row: tuple[Any, ...], planned: Plan) -> StatisticsRow:
+    request, wanted = planned.request, planned.request.wanted
     unit, first_at, last_at, bucket_at = row[:FIXED_COLUMNS]
     groups = row[FIXED_COLUMNS : FIXED_COLUMNS + len(request.groups)]
     values = row[FIXED_COLUMNS + len(request.groups) :]
-    wanted = request.wanted
+    start_at, end_at = _period(planned, bucket_at, first_at, last_at)
+    found = {aggregate.key: value for aggregate, value in zip(planned.aggregates, values, strict=True)}
+    if "rate" in found:
+        found["rate"] = _per_second(found["rate"], _seconds_within(planned, start_at, end_at))
     return StatisticsRow(
         unit=unit,
         groups=dict(zip(request.groups, groups, strict=True)),
-        period_start_at=bucket_at or first_at,
-        period_end_at=bucket_at + timedelta(seconds=request.period_seconds) if bucket_at else last_at,
-        duration=clamp_duration(first_at, last_at, lower=wanted.lower_asked, upper=wanted.upper_asked),
-        values={aggregate.key: value for aggregate, value in zip(aggregates, values, strict=True)},
+        period_start_at=start_at,
+        period_end_at=end_at,
+        duration=clamp_duration(first_at, last_at, lower=wanted.lower_asked, upper=wanted.upper_asked)
+        if first_at
+        else None,
+        values=found,
     )
+
+
+def _period(
+    planned: Plan, bucket_at: datetime | None, first_at: datetime | None, last_at: datetime | None
+) -> tuple[datetime, datetime]:
+    """The bucket; without one, from the first to the last sample (the window's start, when there is only a held value)."""
+    if bucket_at is None:
+        low = planned.window[0]
+        return first_at or low, last_at or low
+    if isinstance(planned.buckets, CalendarBuckets):
+        return bucket_at, planned.buckets.end_of(bucket_at)
+    return bucket_at, bucket_at + timedelta(seconds=planned.request.period_seconds)
+
+
+def _seconds_within(planned: Plan, start_at: datetime, end_at: datetime) -> Decimal:
+    """How long a row's time is within the bounds that were asked for."""
+    lower, upper = planned.request.wanted.lower, planned.request.wanted.upper
+    if not planned.request.has_period:
+        start_at, end_at = lower.at if lower else start_at, upper.at if upper else end_at
+    start_at = max(start_at, lower.at) if lower else start_at
+    end_at = min(end_at, upper.at) if upper else end_at
+    return Decimal((end_at - start_at) // timedelta(microseconds=1)) / 1_000_000
+
+
+def _per_second(increase: Decimal | None, seconds: Decimal) -> Decimal | None:
+    return _RATE_DIGITS.divide(increase, seconds) if increase is not None and seconds > 0 else None

@@ -27,8 +27,9 @@ class Duration(NamedTuple):
 class StatisticsRow:
     """Samples of one unit, group and period, aggregated.
 
-    ``values`` holds a number for each aggregate's key; ``groups`` a value for each field grouped by. ``duration`` is None when the row's
-    samples lie outside the window that was asked for (search_offset can bring them in).
+    ``values`` holds a number for each aggregate's key, or None where there is none, as the average of no sample. ``groups`` holds a
+    value for each field grouped by. ``duration`` is None when the row's samples lie outside the window that was asked for
+    (search_offset can bring them in), or it has none.
     """
 
     unit: str
@@ -36,7 +37,7 @@ class StatisticsRow:
     period_start_at: datetime
     period_end_at: datetime
     duration: Duration | None
-    values: Mapping[str, Decimal | int]
+    values: Mapping[str, Decimal | int | None]
 
 
 def clamp_duration(

@@ -10,7 +10,15 @@ from metering.collector.posting import post_samples
 from metering.queries.meters import list_meters, list_unique_meters
 from metering.queries.samples import list_samples
 from metering.queries.simple import METER_FIELDS, SAMPLE_FIELDS
-from metering.statistics import StatisticsRequest, compute, parse_aggregates, parse_groups, parse_period
+from metering.statistics import (
+    CalendarPeriod,
+    StatisticsRequest,
+    compute,
+    explain,
+    parse_aggregates,
+    parse_groups,
+    parse_period,
+)
 
 from ..arguments import read_json
 from ..paths import name_in_path, sample_path
@@ -79,11 +87,13 @@ class MeterStatistics(ApiView):
         "Count, least, greatest, sum and average of a meter's volumes, for all time or by period. Rows are split by unit, "
         "and by the fields given as groupby. Sums of a cumulative meter add up counter readings: that is rarely what you want."
     )
-    known_arguments = frozenset({"q", "groupby", "period", "aggregate"})
+    known_arguments = frozenset({"q", "groupby", "period", "tz", "aggregate", "explain"})
     examples = (
         ("By hour", "{path}?period=3600"),
         ("By resource", "{path}?groupby=resource_id"),
         ("By project and day", "{path}?groupby=project_id&period=86400"),
+        ("By month, as it is in Berlin", "{path}?period=month&tz=Europe/Berlin"),
+        ("What a counter gained, by day", "{path}?aggregate.func=increase&period=day"),
         ("Chosen functions", "{path}?aggregate.func=max&aggregate.func=stddev"),
         (
             "In a window",
@@ -92,13 +102,19 @@ class MeterStatistics(ApiView):
     )
 
     def get(self, request: Request, meter: str) -> Response:
+        period = parse_period(self.arguments.text("period", "0"), self.arguments.text("tz", None))
+        is_calendar = isinstance(period, CalendarPeriod)
         statistics = StatisticsRequest(
             wanted=self.parse_filter(SAMPLE_FIELDS).for_meter(name_in_path(meter)),
             scope=self.scope,
             groups=parse_groups(self.arguments.get_all("groupby")),
-            period_seconds=parse_period(self.arguments.integer("period", 0)),
+            period_seconds=0 if is_calendar else period,
+            calendar=period if is_calendar else None,
             aggregates=parse_aggregates(
                 self.arguments.get_all("aggregate.func"), self.arguments.get_all("aggregate.param")
             ),
         )
-        return Response([statistics_shape(row, statistics) for row in compute(statistics)])
+        # How the store keeps its data is the operators' business.
+        explained = self.arguments.boolean("explain") and self.scope.projects is None
+        headers = {"X-Celometer-Plan": explain(statistics)} if explained else {}
+        return Response([statistics_shape(row, statistics) for row in compute(statistics)], headers=headers)

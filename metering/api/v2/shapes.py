@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -99,7 +99,7 @@ def statistics_shape(row: StatisticsRow, request: StatisticsRequest) -> dict[str
     shape: dict[str, Any] = {
         "groupby": dict(row.groups) if request.groups else None,
         "unit": row.unit,
-        "period": request.period_seconds,
+        "period": _whole_seconds(row) if request.calendar else request.period_seconds,
         "period_start": format_time(row.period_start_at),
         "period_end": format_time(row.period_end_at),
         "duration": exact(duration.seconds) if duration else None,
@@ -108,9 +108,17 @@ def statistics_shape(row: StatisticsRow, request: StatisticsRequest) -> dict[str
     }
     for key in ("min", "max", "avg", "sum"):
         if key in row.values:
-            shape[key] = exact(row.values[key])
+            shape[key] = _exact_or_null(row.values[key])
     if "count" in row.values:
         shape["count"] = row.values["count"]
     if request.aggregates:
-        shape["aggregate"] = {key: exact(Decimal(value)) for key, value in row.values.items()}
+        shape["aggregate"] = {key: _exact_or_null(value) for key, value in row.values.items()}
     return shape
+
+
+def _exact_or_null(value: Decimal | int | None) -> Decimal | None:
+    return None if value is None else exact(value)
+
+
+def _whole_seconds(row: StatisticsRow) -> int:
+    return (row.period_end_at - row.period_start_at) // timedelta(seconds=1)

@@ -124,6 +124,52 @@ def test_statistics_have_all_fields(member):
     assert member.rows("/v2/meters/none/statistics") == []
 
 
+def test_statistics_by_the_days_of_a_zone(member):
+    store_samples([make_sample(volume=n, timestamp=f"2016-01-05T{hour}:30:00") for n, hour in enumerate((10, 22, 23))])
+    rows = member.rows("/v2/meters/cpu_util/statistics?period=day&tz=Europe/Berlin")
+    assert [(row["period_start"], row["period_end"], row["period"], row["sum"]) for row in rows] == [
+        ("2016-01-04T23:00:00", "2016-01-05T23:00:00", 86400, 1.0),
+        ("2016-01-05T23:00:00", "2016-01-06T23:00:00", 86400, 2.0),
+    ]
+    (row,) = member.rows("/v2/meters/cpu_util/statistics?period=month")
+    assert (row["period_start"], row["period_end"], row["count"]) == ("2016-01-01T00:00:00", "2016-02-01T00:00:00", 3)
+
+
+def test_functions_over_steps_and_order(member):
+    volumes = (5, 8, 2)
+    store_samples([make_sample(volume=v, timestamp=START + timedelta(minutes=30 * n)) for n, v in enumerate(volumes)])
+    functions = ("increase", "rate", "integral", "first", "last")
+    chosen = "".join(f"&aggregate.func={name}" for name in functions)
+    window = (
+        "q.field=timestamp&q.op=ge&q.value=2016-01-05T10:00:00&q.field=timestamp&q.op=lt&q.value=2016-01-05T11:30:00"
+    )
+    (row,) = member.rows(f"/v2/meters/cpu_util/statistics?{window}{chosen}")
+    assert row["aggregate"] == {
+        "increase": 5.0, "rate": pytest.approx(5 / 5400), "integral": 7.5, "first": 5.0, "last": 2.0,
+    }  # fmt: skip
+    path = "/v2/meters/cpu_util/statistics?aggregate.func=percentile&aggregate.param="
+    assert [member.rows(path + p)[0]["aggregate"][f"percentile/{p}"] for p in ("0", "50", "99.9")] == [2.0, 5.0, 8.0]
+
+
+def test_statistics_group_by_any_metadata_key(member):
+    for n, name in enumerate(("a", "a", None)):
+        store(
+            volume=n + 1, timestamp=START + timedelta(minutes=n), metadata={"display": {"name": name}} if name else {}
+        )
+    for key in ("resource_metadata.display.name", "resource_metadata.display:name"):
+        rows = member.rows(f"/v2/meters/cpu_util/statistics?groupby={key}&groupby=project_id")
+        assert [(row["groupby"], row["sum"]) for row in rows] == [
+            ({key: "a", "project_id": "p1"}, 3.0),
+            ({key: None, "project_id": "p1"}, 3.0),
+        ]
+
+
+def test_operators_see_how_an_answer_is_found(member, operator):
+    path = "/v2/meters/cpu_util/statistics?explain=true&period=3600"
+    assert "samples" in operator.get(path).headers["X-Celometer-Plan"]
+    assert "X-Celometer-Plan" not in member.get(path).headers
+
+
 def test_chosen_functions_are_all_that_a_row_has(member):
     store()
     path = "/v2/meters/cpu_util/statistics?aggregate.func=cardinality&aggregate.param=resource_id&aggregate.func=count"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -19,8 +20,9 @@ from metering.housekeeping.locks import Job, holding
 from metering.housekeeping.parked import admit_parked
 from metering.housekeeping.partitions import WEEK, ensure_ahead, ensure_weeks, list_parents, week_of
 from metering.housekeeping.retention import drop_expired, plan_retention
+from metering.housekeeping.rolling import keep_rollups
 from metering.messages import Meter as SentMeter
-from metering.models import Batch, BatchBody, Meter, Origin, Quarantine, RetentionFloor, Sample
+from metering.models import Batch, BatchBody, Meter, Origin, Quarantine, RetentionFloor, RollupHour, RollupMark, Sample
 from metering.retention.floors import raise_floor
 from metering.retention.policy import BadRetentionFile, load_policy, parse_duration
 from tests.support.agents import EnrolledAgent, some_samples
@@ -265,6 +267,29 @@ def test_origin_keys_and_quarantine_go_row_by_row(kept):
     drop_expired(NOW)
     assert [row.key for row in Origin.objects.all()] == ["2"]
     assert [bytes(row.digest) for row in Quarantine.objects.all()] == [b"\x02"]
+
+
+def test_rollups_are_kept_as_long_as_samples_of_any_class(kept):
+    agent = EnrolledAgent()
+    # A rollup's partition spans more weeks than one of samples.
+    take_in(*(message(agent, ago(days), due=ago(0), meter=meter) for days in (140, 60) for meter in (None, LOAD)))
+    keep_rollups(NOW, seconds=60)
+    assert RollupHour.objects.count() == 4
+    drop_expired(NOW)
+    assert {(NOW - row.time).days for row in RollupHour.objects.all()} == {60}
+    assert RollupHour.objects.count() == 2
+
+
+def test_an_hour_below_the_floor_is_not_made_again(kept):
+    take_in(message(EnrolledAgent(), ago(60), due=ago(0), meter=LOAD))
+    keep_rollups(NOW, seconds=60)
+    before = list(RollupHour.objects.values())
+    RollupMark.objects.create(hour=before[0]["time"], meter_id=before[0]["meter_id"], batch_id=uuid4())
+    drop_expired(NOW)
+    assert not Sample.objects.exists()
+    keep_rollups(NOW, seconds=60)
+    assert list(RollupHour.objects.values()) == before
+    assert not RollupMark.objects.exists()
 
 
 # --- what comes too late ---

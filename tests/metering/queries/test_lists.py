@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from metering.messages import sample_id
-from metering.models import Meter, Resource, Series
+from metering.models import Chain, Meter, Resource, Series
 from metering.queries.filters import SampleFilter, Scope
 from metering.queries.meters import list_meters, list_unique_meters
 from metering.queries.resources import find_resource, list_resources
@@ -139,7 +139,8 @@ def test_none_as_owner_means_nobody(db):
 
 def test_a_series_without_samples_is_listed_nowhere(db):
     meter = Meter.objects.create(name="ghost", type="gauge", unit="", service="x")
-    resource = Resource.objects.create(source="s", resource_id="ghost", project_id="p1")
+    chain = Chain.objects.create(source="s", resource_id="ghost")
+    resource = Resource.objects.create(chain=chain, source="s", resource_id="ghost", project_id="p1")
     Series.objects.create(meter=meter, resource=resource)
     nothing = SampleFilter()
     assert list_meters(nothing, scope=EVERYBODY, limit=10) == []

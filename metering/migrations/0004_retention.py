@@ -17,7 +17,7 @@ DROP = "DROP TABLE metering_retentionclass;"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metering", "0002_partitioned_tables")]
+    dependencies = [("metering", "0003_rollups")]
     operations = [
         migrations.RunSQL(
             CREATE,
