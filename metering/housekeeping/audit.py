@@ -15,6 +15,7 @@ from django.db.models import Q
 from metering.collector.rebuilding import open_batch
 from metering.messages import MessageRefused, SealedBatch, open_body, sample_id
 from metering.models import Batch
+from metering.retention.floors import BODIES, Floors, read_floors
 from metering.rollups.comparison import wrong_day_rollups, wrong_hour_rollups
 
 __all__ = ["Finding", "audit_ledger", "audit_rollups", "samples_without_batch"]
@@ -45,15 +46,16 @@ class Finding(NamedTuple):
 
 
 def audit_ledger(since: datetime | None = None) -> Iterator[list[Finding]]:
-    """Check batch after batch, those with samples since then: what is wrong with each."""
+    """Check batch after batch, those with samples since then: what is wrong with each. What retention has dropped is not wrong."""
+    floors = read_floors()
     batches = Batch.objects.select_related("key").order_by("id")
     if since:
         batches = batches.filter(Q(last_sample_at__gte=since))
     for batch in batches.iterator(chunk_size=200):
-        yield list(_check_batch(batch))
+        yield list(_check_batch(batch, floors))
 
 
-def _check_batch(batch: Batch) -> Iterator[Finding]:
+def _check_batch(batch: Batch, floors: Floors) -> Iterator[Finding]:
     name = f"batch {batch.pk}"
     try:
         signed = open_batch(batch)
@@ -61,7 +63,8 @@ def _check_batch(batch: Batch) -> Iterator[Finding]:
         yield Finding(name, f"the ledger does not hold what was signed: {refusal.code}: {refusal.detail}")
         return
     if signed is None:
-        yield Finding(name, "its body is not in the ledger")
+        if batch.due_at >= floors.by_subject.get(BODIES, batch.due_at):
+            yield Finding(name, "its body is not in the ledger")
         return
     expected = _signed(signed.sealed)
     stored = _stored(batch)
@@ -72,8 +75,14 @@ def _check_batch(batch: Batch) -> Iterator[Finding]:
             if signed != found:
                 yield Finding(f"sample {sample}", f"{field} is {found}, signed was {signed}")
     # Fewer are stored than signed where an input had been metered before; the ledger says how many.
-    if len(stored) != batch.stored_count:
+    is_whole = batch.first_sample_at is None or batch.first_sample_at >= _highest(floors, batch.first_sample_at)
+    if is_whole and len(stored) != batch.stored_count:
         yield Finding(name, f"{len(stored)} of its samples are stored, expected {batch.stored_count}")
+
+
+def _highest(floors: Floors, default: datetime) -> datetime:
+    """The time from which samples of every class are kept."""
+    return max(floors.by_class.values(), default=default)
 
 
 _FIELDS = ("timestamp", "volume", "meter", "type", "unit", "resource", "source", "project", "user", "metadata")
@@ -117,7 +126,10 @@ def samples_without_batch() -> list[Finding]:
 
 
 def audit_rollups(now: datetime, since: datetime | None = None) -> Iterator[list[Finding]]:
-    """Check hour after hour, then day after day, from then (or the first sample) up to now: what is wrong with each."""
+    """Check hour after hour, then day after day, from then (or the first sample) up to now: what is wrong with each.
+
+    Below a floor rollups are left as they were when their samples went.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT least((SELECT min(timestamp) FROM metering_sample), (SELECT min(time) FROM metering_rolluphour))"
@@ -125,7 +137,7 @@ def audit_rollups(now: datetime, since: datetime | None = None) -> Iterator[list
         (first,) = cursor.fetchone()
     if first is None:
         return
-    start = max(first, since) if since else first
+    start = max(first, since or first, _highest(read_floors(), first))
     yield from _audit_each(wrong_hour_rollups, "hour", timedelta(hours=1), start, now)
     yield from _audit_each(wrong_day_rollups, "day", timedelta(days=1), start, now)
 

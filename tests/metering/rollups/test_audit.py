@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -13,6 +14,7 @@ from metering.collector.ingestion import ingest
 from metering.housekeeping.rolling import keep_rollups
 from metering.messages import Origin
 from metering.models import RollupHour, Sample
+from metering.retention.floors import BODIES, raise_floor, samples_of
 from tests.support.agents import EnrolledAgent, now_microseconds, some_samples
 
 HOUR = 3_600_000_000
@@ -101,4 +103,15 @@ def test_samples_that_were_all_lost_come_back(audited_store):
     call_command("rebuild", stdout=out, stderr=StringIO())
     assert "5 batches, 15 samples written again" in out.getvalue()
     assert list(Sample.objects.order_by("id").values_list("id", "timestamp", "volume")) == before
+    assert "the store is what was signed\n" in audit()
+
+
+def test_what_retention_has_dropped_is_not_called_wrong(audited_store):
+    floor_at = timezone.now() - timedelta(hours=10)
+    raise_floor(samples_of("standard"), floor_at)
+    raise_floor(BODIES, floor_at)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM metering_sample WHERE timestamp < %s", [floor_at])
+        cursor.execute("DELETE FROM metering_batchbody")
+        cursor.execute("UPDATE metering_batch SET due_at = due_at - interval '11 hours'")
     assert "the store is what was signed\n" in audit()
