@@ -137,20 +137,24 @@ def test_remote_commands_do_not_reach_a_worker(stage: Stage, stack: Stack) -> No
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_samples_of_many_weeks_cost_one_partition_each(stage: Stage, stack: Stack, old_partitions_gone: None) -> None:
+def test_samples_of_many_weeks_cost_few_partitions_or_are_refused(
+    stage: Stage, stack: Stack, old_partitions_gone: None
+) -> None:
     mallory = EnrolledAgent("mallory")
     start = datetime(2010, 1, 5, tzinfo=UTC)
-    weeks = [start + timedelta(weeks=number) for number in range(150)]
-    samples = [Sample(CPU, Resource("r", "s"), int(week.timestamp()) * 1_000_000, "1") for week in weeks]
-    hostile, other = mallory.message(samples), EnrolledAgent("alice").message(some_samples(2))
+    weeks = [int((start + timedelta(weeks=number)).timestamp()) * 1_000_000 for number in range(700)]
+    samples = [Sample(CPU, Resource("r", "s"), week, "1") for week in weeks]
+    everywhere, wide = mallory.message(samples), mallory.message(samples[:40])
+    other = EnrolledAgent("alice").message(some_samples(2))
     environment = stage.environment(**stack.environment())
     for queue in ("collector", "store"):
         stage.worker(queue, environment=environment).start()
     before = _count_partitions()
-    stack.broker.send(hostile, other)
-    wait_until(lambda: Batch.objects.count() == 2, seconds=60, what="both batches are stored")
-    assert _count_partitions() == before + 150
-    assert StoredSample.objects.count() == 152
+    stack.broker.send(everywhere, wide, other)
+    wait_until(lambda: Batch.objects.count() == 2, seconds=60, what="both bearable batches are stored")
+    assert bytes(Quarantine.objects.get(reason="too_many_weeks").message) == everywhere
+    assert _count_partitions() == before + 40
+    assert StoredSample.objects.count() == 42
     assert not ParkedBatch.objects.exists()
 
 
