@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 import kombu
+import psutil
 import psycopg2
 import pytest
 from amqp.exceptions import NotFound
@@ -40,6 +41,7 @@ REDIS_URL = os.environ.get("CELOMETER_TESTS_REDIS_URL", "redis://127.0.0.1:6379"
 RABBITMQ_URL = os.environ.get("CELOMETER_TESTS_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
 POSTGRES_URL = os.environ.get("CELOMETER_TESTS_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 BROKERS = ("embedded", "redis", "rabbitmq")
+_VHOST_PREFIX = "celometer-tests-"
 STACKS = (*BROKERS, "postgresql")
 # One broker for each transport, for slow tests in which the versions of Redis are alike:
 # @pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
@@ -169,10 +171,11 @@ def _redis() -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def _rabbitmq() -> Iterator[Broker]:
-    name = f"celometer-tests-{uuid.uuid4().hex[:8]}"
+    name = f"{_VHOST_PREFIX}{os.getpid()}"
     try:
         with kombu.Connection(f"{RABBITMQ_URL}//", connect_timeout=3) as client:
             client.connect()
+        _sweep_vhosts()
         _rabbitmqctl("add_vhost", name)
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"machine: no RabbitMQ that can be given a virtual host answers: {error}")
@@ -184,8 +187,17 @@ def _rabbitmq() -> Iterator[Broker]:
         _rabbitmqctl("delete_vhost", name)
 
 
-def _rabbitmqctl(*arguments: str) -> None:
-    subprocess.run(["rabbitmqctl", "-q", *arguments], check=True, capture_output=True, timeout=60)
+def _sweep_vhosts() -> None:
+    """Remove what killed test runs left behind."""
+    for name in _rabbitmqctl("list_vhosts").split():
+        pid = name.removeprefix(_VHOST_PREFIX)
+        if pid != name and pid.isdigit() and not psutil.pid_exists(int(pid)):
+            _rabbitmqctl("delete_vhost", name)
+
+
+def _rabbitmqctl(*arguments: str) -> str:
+    command = ["rabbitmqctl", "-q", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, timeout=60, text=True).stdout
 
 
 @contextlib.contextmanager
