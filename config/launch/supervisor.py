@@ -238,14 +238,16 @@ class Supervisor:
     def _handle(self, message: Message) -> None:
         role = self._roles[message.name]
         if message.type == "start":
+            self._logs[role.name].last_trouble = ""
             role.note_start(message.data["pid"])
             self._save_record()
         elif message.type == "stop":
             pause = role.note_end()
             if self._stop_signal is None:
                 code = message.data["returncode"]
-                log = self._logs[role.name].path
-                text = f"{role.name:>10} | ended with {code}; again in {pause:.0f} s (see {log})"
+                log = self._logs[role.name]
+                why = f": {log.last_trouble}" if log.last_trouble else ""
+                text = f"{role.name:>10} | ended with {code}{why}; again in {pause:.0f} s (see {log.path})"
                 self.terminal.say(text, style="red")
         else:
             text = message.data if isinstance(message.data, str) else message.data.decode(errors="replace")

@@ -18,6 +18,7 @@ FILE_COLUMNS = 120
 REPEAT_SECONDS = 600.0
 # Celery's banner names its level as "%WARNING": that is no warning.
 IMPORTANT = re.compile(r"(?<!%)\b(?:WARNING|ERROR|CRITICAL)\b|^Traceback|^[\w.]*(?:Error|Exception): ")
+FAILURE = re.compile(r"\b(?:ERROR|CRITICAL)\b|^[\w.]*(?:Error|Exception): |^celometer: ")
 # Times and numbers differ between two reports of one trouble.
 VARIABLE = re.compile(r"\d+")
 
@@ -63,6 +64,8 @@ class RoleLog:
         self._terminal = terminal
         self._said_at: dict[str, float] = {}
         self._is_broken = False
+        # The last error that it reported: most likely why it ended, when it ends.
+        self.last_trouble = ""
 
     def write(self, line: str, *, aloud: bool = True) -> None:
         try:
@@ -72,6 +75,8 @@ class RoleLog:
             if not self._is_broken:
                 self._terminal.say(f"{self.path} cannot be written: {error.strerror}", style="red")
             self._is_broken = True
+        if FAILURE.search(line):
+            self.last_trouble = line.strip()
         if aloud and IMPORTANT.search(line):
             self._say_once(line)
 
