@@ -91,4 +91,6 @@ CELOMETER_STATISTICS_MAX_ROWS = 20_000
 CELOMETER_QUERY_TIMEOUT_SECONDS = env.integer("CELOMETER_QUERY_TIMEOUT_SECONDS", 20)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 # A store that cannot be reached is told to the caller, not waited for.
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", "5")
+# A server that vanished without a word is given up after half a minute; without this the kernel waits for a quarter of an hour.
+for _option, _value in {"connect_timeout": "5", "tcp_user_timeout": "30000", "keepalives_idle": "30"}.items():
+    DATABASES["default"]["OPTIONS"].setdefault(_option, _value)
