@@ -17,6 +17,18 @@ def main() -> None:
         importlib.import_module("django.core.management").execute_from_command_line(sys.argv)
     except env.BadSetting as error:
         sys.exit(f"celometer: {error}")
+    except importlib.import_module("django.db").OperationalError as error:
+        sys.exit(f"celometer: the store does not answer: {_first_line(error)}{_hint()}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _hint() -> str:
+    if env.database_url():
+        return ""
+    return f"\nNothing of Celometer runs on {env.home()}: `make up` starts it there; or set CELOMETER_DATABASE_URL."
 
 
 if __name__ == "__main__":

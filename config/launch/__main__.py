@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from rich.console import Console
 
+from agents.polling import BadPollingFile, load_sources
 from config import env
 from config.launch import demo, summary
 from config.launch.broker import EmbeddedBroker
@@ -28,7 +30,8 @@ DOWN_SECONDS = 90.0
 
 def run(*, detached: bool) -> int:
     """Everything in the foreground, until Ctrl-C."""
-    Supervisor(Home(env.home()), port=read_port(), terminal=Terminal(), detached=detached).run()
+    port = check_settings()
+    Supervisor(Home(env.home()), port=port, terminal=Terminal(), detached=detached).run()
     return 0
 
 
@@ -36,7 +39,7 @@ def up() -> int:
     """Everything in the background; returns when it is ready."""
     home = Home(env.home())
     with home.lock():  # a clear refusal, before a process is started that would only say the same
-        read_port()
+        check_settings()
     with home.launch_log.open("w") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "config.launch", "run", "--detached"],
@@ -126,6 +129,15 @@ def show_demo() -> int:
     return 0
 
 
+def check_settings() -> int:
+    """Read what every role will read, before any of them starts; return the API's port. Raises BadSetting or BadPollingFile."""
+    interval_seconds = env.integer("CELOMETER_POLL_INTERVAL", None)
+    own = Path(env.text("CELOMETER_CONFIG_DIR", "/nowhere")) / "polling.yaml"
+    shipped = env.REPOSITORY / "config" / "defaults" / "polling.yaml"
+    load_sources(own if own.exists() else shipped, interval_seconds=interval_seconds)
+    return read_port()
+
+
 def read_port() -> int:
     """The API's port. Raises BadSetting."""
     port = env.integer("CELOMETER_PORT", DEFAULT_PORT) or DEFAULT_PORT
@@ -153,7 +165,7 @@ def main() -> int:
         if options.command == "run":
             return run(detached=options.detached)
         return {"up": up, "down": down, "status": status, "demo": show_demo}[options.command]()
-    except (LaunchError, env.BadSetting) as error:
+    except (LaunchError, env.BadSetting, BadPollingFile) as error:
         text = str(error)
     except OSError as error:
         text = describe_os_error(error)

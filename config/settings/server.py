@@ -61,7 +61,9 @@ SECRET_KEY = read_or_create(CELOMETER_HOME / "run" / "secret.key")
 # The API signs what is posted to it, like every other agent what it measures.
 CELOMETER_API_KEY_PEM = read_or_create(CELOMETER_HOME / "api" / "key.pem", lambda: PrivateKey.generate().pem())
 
-DATABASES = {"default": parse_database_url(env.database_url() or "postgresql:///celometer")}
+# Without a store nothing is asked instead of it: the socket directory named here is empty.
+_NO_STORE = f"postgresql:///celometer?host={CELOMETER_HOME / 'run' / 'no-store'}"
+DATABASES = {"default": parse_database_url(env.database_url() or _NO_STORE)}
 
 # A sample may lie this far ahead of the server's clock, and not before the floor date.
 CELOMETER_FUTURE_BOUND = timedelta(hours=1)
