@@ -73,7 +73,7 @@ def test_cpu_share_without_time_passed_is_a_gap():
 def test_each_file_system_is_told_once_with_its_path():
     samples = [s for s in poll() if s.meter.name == "hardware.disk.size.total"]
     if not psutil.disk_partitions(all=False):
-        pytest.skip("no file system on a device here")
+        pytest.skip("machine: no file system on a device here")
     for sample in samples:
         path = sample.resource.metadata["path"]
         assert sample.resource.id == f"cmp-07.{sample.resource.metadata['device']}"
