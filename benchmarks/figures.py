@@ -34,9 +34,13 @@ def show_figures(figures: Sequence[Figure]) -> None:
     table = Table("figure", "value", "unit", "baseline", "ratio", "baseline is")
     for figure in figures:
         ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
-        baseline = f"{figure.baseline:,.1f}" if figure.baseline is not None else ""
-        table.add_row(figure.name, f"{figure.value:,.1f}", figure.unit, baseline, ratio, figure.baseline_name)
+        baseline = _shown(figure.baseline) if figure.baseline is not None else ""
+        table.add_row(figure.name, _shown(figure.value), figure.unit, baseline, ratio, figure.baseline_name)
     Console(width=140).print(table)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.3f}" if value < 10 else f"{value:,.1f}"
 
 
 def write_figures(figures: Sequence[Figure]) -> Path:
