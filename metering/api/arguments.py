@@ -157,7 +157,9 @@ def _check_names(names: Iterable[str], body: dict[str, Any], *, known: frozenset
     }
     for name in names:
         if name not in allowed:
-            raise UnknownArgument(name)
+            # What curl -d sends without a header.
+            as_form = "this looks like JSON sent as a form: send it with Content-Type: application/json"
+            raise UnknownArgument(name, as_form if name.lstrip()[:1] in {"[", "{"} else "")
     for name in body:
         if name not in known:
             raise UnknownArgument(name)

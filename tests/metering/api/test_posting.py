@@ -200,6 +200,7 @@ def test_json_sent_as_a_form_is_an_unknown_argument(member):
     )
     assert answer.status_code == 400
     assert fault(answer).startswith('Unknown argument: "[{')
+    assert "send it with Content-Type: application/json" in fault(answer)
 
 
 def test_large_bodies_and_many_samples_are_refused(member, settings):
