@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 from django.http import HttpRequest
@@ -20,10 +22,30 @@ from .base import OperatorAdmin, parse_uuid, show_bytes, show_json
 __all__ = ["QuarantineAdmin"]
 
 
+class StateFilter(admin.SimpleListFilter):
+    """What still waits for an operator, unless something else is asked for."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("released", "Released"), ("all", "All")]
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, object]]:
+        waiting, *others = super().choices(changelist)
+        yield {**waiting, "display": "Waiting"}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> QuerySet[Quarantine]:
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(released_at__isnull=self.value() != "released")
+
+
 @admin.register(Quarantine)
 class QuarantineAdmin(OperatorAdmin):
-    list_display = ("received_at", "reason", "agent_name", "shown_detail", "received_count", "size", "released_at")
-    list_filter = (("released_at", admin.EmptyFieldListFilter), "reason")
+    list_display = ("received_at", "released_at", "reason", "agent_name", "shown_detail", "received_count", "size")
+    list_filter = (StateFilter, "reason")
     search_fields = ("agent_name__exact", "batch_id")
     search_help_text = "The exact id of a batch, or the exact name that a message gives for its agent."
     fields = ("received_at", "reason", "detail", "received_count", "agent_name", "batch_id", "digest_hex", "origin", "released_at",
@@ -74,7 +96,9 @@ class QuarantineAdmin(OperatorAdmin):
     def shown_message(self, entry: Quarantine) -> SafeString:
         return show_bytes(bytes(entry.message))
 
-    @admin.action(description="Release: take the selected messages in, policy waived")
+    @admin.action(
+        description="Release: check again and take in (scope, validity and clock are waived, the signature never)"
+    )
     def release_entries(self, request: HttpRequest, entries: QuerySet[Quarantine]) -> None:
         """Each is verified again: signature and form are never waived."""
         for entry in entries.filter(released_at=None):

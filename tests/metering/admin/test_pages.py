@@ -262,3 +262,15 @@ def test_a_users_page_has_projects_and_tokens(pages, staff):
     assert "projects that this user sees" in page.lower()
     answer = pages.post("/admin/auth/user/", {"action": "issue_tokens", "_selected_action": [staff.pk]}, follow=True)
     assert "shown this once" in answer.content.decode()
+
+
+def test_released_messages_leave_the_list_and_can_be_asked_for(pages, node):
+    AgentKey.objects.update(allowed_projects=["another"])
+    ingest(sealed_by(node).to_bytes())
+    entry = Quarantine.objects.get()
+    row = f"metering/quarantine/{entry.pk}/change/"
+    assert row in shown(pages, "metering/quarantine/")
+    pages.post("/admin/metering/quarantine/", {"action": "release_entries", "_selected_action": [entry.pk]})
+    assert row not in shown(pages, "metering/quarantine/")
+    assert row in shown(pages, "metering/quarantine/?state=released")
+    assert row in shown(pages, "metering/quarantine/?state=all")
