@@ -44,6 +44,10 @@ if line_end then
   redis.call(ARGV[2], string.sub(entry, 1, line_end - 1), string.sub(entry, line_end + 1))
 end
 """
+_FORGET = """
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+"""
 # The oldest come last and so are taken first.
 _GIVE_BACK_EXPIRED = """
 local tags = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, 100)
@@ -109,6 +113,12 @@ class QoS(redis.QoS):
 
     def append(self, message: Any, delivery_tag: str) -> None:
         virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        # One script: kombu's transaction of the same two commands takes twice as long to answer.
+        with self.channel.conn_or_acquire() as client:
+            client.eval(_FORGET, 2, self.unacked_key, self.unacked_index_key, delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
 
     def restore_visible(self, start: int = 0, num: int | None = None, interval: int = 1) -> None:
         expired_at = time() - self.visibility_timeout

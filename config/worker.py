@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 from uuid import uuid4
 
+from celery import Celery
 from celery.worker import consumer
 from kombu.transport.base import Message
 
@@ -27,6 +28,9 @@ _COLLECT_TASK = "metering.collect"
 _LOOK_FOR_STORE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
+# A collector opens one message while it writes another. The last of a run waits this long for a next one.
+_PREFETCH = 2
+_NOTHING_MORE_SECONDS = 0.005
 
 
 class Consumer(consumer.Consumer):
@@ -38,27 +42,50 @@ class Consumer(consumer.Consumer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._pause_seconds = _LOOK_FOR_STORE_SECONDS
+        # The message whose turn is next, and what runs it.
+        self._next: tuple[Callable[[Message], None], Message] | None = None
+        if _collects(options["app"]):
+            options |= {"prefetch_multiplier": _PREFETCH, "initial_prefetch_count": _PREFETCH}
         # Mingle and gossip let any client of the broker tell a worker which tasks are revoked.
         super().__init__(*args, **{**options, "without_mingle": True, "without_gossip": True})
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
         handle = super().create_task_handler(*args, **options)
-        if env.side() != "server" or "collector" not in self.app.amqp.queues.consume_from:
+        if not _collects(self.app):
             return self._own_tasks_only(handle)
-        store = importlib.import_module("metering.collector.availability")
+        # After a loss of the broker it delivers what was not acknowledged again.
+        self._next = None
+        opener = importlib.import_module("metering.collector.ingestion").opener
 
         def admit(message: Message) -> None:
+            """Run the message before this one; while the store writes that, this one is opened."""
             refusal = refusal_of(message)
             if refusal:
                 _keep(message, *refusal)
-            else:
-                self._run(handle, message)
-            if store.is_away():
-                self._pause()
-            else:
-                self._pause_seconds = _LOOK_FOR_STORE_SECONDS
+                self._watch_store()
+                return
+            opener.announce(message.body)
+            before, self._next = self._next, (handle, message)
+            if before:
+                self._run(*before)
+                self._watch_store()
+            self.timer.call_after(_NOTHING_MORE_SECONDS, self._run_last, (message,))
 
         return admit
+
+    def _run_last(self, message: Message) -> None:
+        """No other message came: run the one that waits, if it is still this one."""
+        if self._next and self._next[1] is message:
+            last, self._next = self._next, None
+            self._run(*last)
+            self._watch_store()
+
+    def _watch_store(self) -> None:
+        store = importlib.import_module("metering.collector.availability")
+        if store.is_away():
+            self._pause()
+        else:
+            self._pause_seconds = _LOOK_FOR_STORE_SECONDS
 
     def _own_tasks_only(self, handle: Callable[[Message], None]) -> Callable[[Message], None]:
         """The gate of all other queues: ticks and wake-ups, of which a foreign one is worth a line in the log and no more."""
@@ -94,6 +121,9 @@ class Consumer(consumer.Consumer):
         """Consume nothing until the store answers: each message that is fetched and given back costs the broker a delivery."""
         logger.warning("the store is away: consuming nothing until it answers")
         self.task_consumer.cancel()
+        if self._next:
+            (_, message), self._next = self._next, None
+            message.requeue()
         self.timer.call_after(self._pause_seconds, self._resume)
         # A store that answers but takes nothing (a full disk) is asked less and less often.
         self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
@@ -105,6 +135,10 @@ class Consumer(consumer.Consumer):
             # A consumer that was made meanwhile, after a loss of the broker, consumes already; then this changes nothing.
             self.task_consumer.consume()
             logger.info("the store answers again")
+
+
+def _collects(app: Celery) -> bool:
+    return env.side() == "server" and "collector" in app.amqp.queues.consume_from
 
 
 def refusal_of(message: Message) -> tuple[str, str] | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from metering.messages import from_microseconds, to_microseconds
 from metering.retention.floors import BODIES, LEDGER, Floors, read_floors
 from metering.retention.policy import SHORTEST
 
 from .dimensions import DimensionIds
 from .errors import BelowFloor
-from .verification import VerifiedBatch, from_microseconds, to_microseconds
+from .verification import VerifiedBatch
 
 __all__ = ["Admitted", "admit"]
 
@@ -24,8 +25,7 @@ class Admitted(NamedTuple):
 def admit(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime) -> Admitted:
     """Raise BelowFloor when any sample, or the batch's id, lies below its floor. No query for what is younger than a day."""
     due = batch.sealed.header.due
-    earliest = min((row[2] for row in batch.body.rows), default=due)
-    if min(earliest, due) >= to_microseconds(now - SHORTEST):
+    if min([*batch.body.times[:1], due]) >= to_microseconds(now - SHORTEST):
         return Admitted(with_body=True)
     floors = read_floors()
     due_at = from_microseconds(due)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
@@ -25,7 +25,23 @@ def fetch_for_values(cursor: CursorWrapper, sql: str, rows: Sequence[tuple[Any, 
         return execute_values(cursor.cursor, sql, rows, page_size=len(rows), fetch=True)
 
 
-def copy_rows(cursor: CursorWrapper, sql: str, lines: str) -> None:
-    """Run a ``COPY … FROM STDIN`` with lines in its text format."""
+def copy_rows(cursor: CursorWrapper, sql: str, lines: str, *, meanwhile: Callable[[], None] | None = None) -> None:
+    """Run a ``COPY … FROM STDIN`` with lines in its text format.
+
+    ``meanwhile`` is called once the server has all of them and only its answer is missing.
+    """
     with connection.wrap_database_errors:
-        cursor.copy_expert(sql, StringIO(lines))
+        # In one piece: every further piece would wait its turn among this process's threads.
+        cursor.copy_expert(sql, _Lines(lines, meanwhile), max(len(lines), 1))
+
+
+class _Lines(StringIO):
+    def __init__(self, lines: str, at_end: Callable[[], None] | None) -> None:
+        super().__init__(lines)
+        self._at_end = at_end
+
+    def read(self, size: int | None = -1) -> str:
+        part = super().read(size)
+        if not part and self._at_end:
+            self._at_end()
+        return part

@@ -20,14 +20,16 @@ from .admission import admit
 from .availability import waiting_for_store
 from .dimensions import Dimensions
 from .errors import ConflictingBatch, PartitionMissing, StoreAway
+from .opening import Opener
 from .quarantine import put_in_quarantine
 from .verification import VerifiedBatch, verify
 from .writer import write_batch
 
-__all__ = ["Outcome", "Result", "dimensions", "ingest", "release", "store_message"]
+__all__ = ["Outcome", "Result", "dimensions", "ingest", "opener", "release", "store_message"]
 
 logger = logging.getLogger(__name__)
 dimensions = Dimensions()
+opener = Opener(dimensions.recall)
 # The API takes posts in several threads, and what one looks up another must not forget meanwhile.
 _resolving = threading.Lock()
 
@@ -70,13 +72,16 @@ def ingest(message: bytes, *, now: datetime | None = None) -> Outcome:
 def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Outcome:
     """Verify and write a message, or park it until its partitions exist. Raises MessageRefused or StoreAway."""
     with waiting_for_store():
-        batch = verify(message, now=now, waived=waived)
-        with _resolving:
-            ids = dimensions.resolve(batch.body)
+        batch = verify(message, now=now, waived=waived, opened=opener.take(message))
+        opener.learn(batch.opened.key)
+        ids = batch.opened.ids
+        if ids is None:
+            with _resolving:
+                ids = dimensions.resolve(batch.body)
         admitted = admit(batch, ids, now=now)
         batch_id = batch.sealed.header.id
         try:
-            stored = write_batch(batch, ids, now=now, with_body=admitted.with_body)
+            stored = write_batch(batch, ids, now=now, with_body=admitted.with_body, meanwhile=opener.begin)
         except PartitionMissing:
             _park(batch, message, now=now, waived=waived)
             return Outcome(Result.PARKED, batch_id)

@@ -12,12 +12,11 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
-from metering.messages import Link, PrivateKey, Sample, SealedBatch, seal_batch
+from metering.messages import Link, PrivateKey, Sample, SealedBatch, seal_batch, to_microseconds
 from metering.models import Agent, AgentKey, Batch
 
 from .ingestion import Result, store_message
 from .tasks import request_partitions
-from .verification import to_microseconds
 
 __all__ = ["Posted", "forget_signer", "post_samples"]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from django.db import connection, transaction
 
-from metering.messages import PublicKey, SealedBatch, open_body, parse_batch, sample_id
+from metering.messages import PublicKey, SealedBatch, parse_batch, sample_id, to_microseconds
 from metering.models import Batch, BatchBody, Origin
 from metering.retention.floors import read_floors
 
 from .bulk import copy_rows
 from .dimensions import Dimensions
-from .verification import VerifiedBatch, to_microseconds
-from .writer import COPY_MARKS, COPY_SAMPLES, mark_lines, rows_of, sample_lines
+from .lines import COPY_MARKS, COPY_SAMPLES, lines_of
+from .opening import open_message
+from .verification import VerifiedBatch
+from .writer import rows_of
 
 __all__ = ["open_batch", "remove_strays", "rewrite_samples"]
 
@@ -34,8 +36,7 @@ def open_batch(batch: Batch) -> VerifiedBatch | None:
     # Only the bytes count here: the header is read from them anew.
     stored = SealedBatch(None, bytes(batch.header), bytes(batch.signature), bytes(body.body))  # type: ignore[arg-type]
     sealed = parse_batch(stored.to_bytes())
-    PublicKey(bytes(batch.key.public_key)).verify(sealed.signature, sealed.header_bytes)
-    return VerifiedBatch(sealed, open_body(sealed), batch.key)
+    return VerifiedBatch(open_message(sealed, PublicKey(bytes(batch.key.public_key))), batch.key)
 
 
 def rewrite_samples(batch: VerifiedBatch, dimensions: Dimensions) -> int:
@@ -49,11 +50,16 @@ def rewrite_samples(batch: VerifiedBatch, dimensions: Dimensions) -> int:
     by_class = read_floors().by_class
     floors = [by_class.get(class_id) for class_id in ids.classes]
     lowest = [to_microseconds(floor) if floor else None for floor in floors]
-    rows = [row for row in rows_of(batch, claimed=claimed) if lowest[row[1]] is None or row[3] >= lowest[row[1]]]
+    rows = [
+        (position, row)
+        for position, row in rows_of(batch, claimed=claimed)
+        if lowest[row[0]] is None or row[2] >= lowest[row[0]]
+    ]
+    lines = lines_of(first, batch.body, ids, rows)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"WITH gone AS ({_REMOVE}) {_MARK}", [first, sample_id(first, 0xFFFFF), first])
-        copy_rows(cursor, COPY_SAMPLES, sample_lines(batch, ids, rows))
-        copy_rows(cursor, COPY_MARKS, mark_lines(batch, ids, rows))
+        copy_rows(cursor, COPY_SAMPLES, lines.samples)
+        copy_rows(cursor, COPY_MARKS, lines.marks)
     return len(rows)
 
 

@@ -3,56 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.conf import settings
 
-from metering.messages import Body, PublicKey, SealedBatch, open_body, parse_batch
+from metering.messages import Body, PublicKey, SealedBatch, from_microseconds, parse_batch, to_microseconds
 from metering.models import AgentKey
 
 from .errors import BeyondClockSkew, KeyNotValid, OutOfScope, TimeOutOfBounds, TooManyWeeks, UnknownKey
+from .opening import Opened, open_message
 
-__all__ = ["VerifiedBatch", "from_microseconds", "to_microseconds", "verify"]
+__all__ = ["VerifiedBatch", "verify"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_LAST_MICROSECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_MICROSECOND = to_microseconds(datetime.max.replace(tzinfo=UTC))
 _WEEK = 7 * 86_400 * 1_000_000
 # 1970 began on a Thursday, weeks begin on Mondays.
 _WEEK_OFFSET = 3 * 86_400 * 1_000_000
-
-
-def to_microseconds(moment: datetime) -> int:
-    """µs since 1970 UTC, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def from_microseconds(value: int) -> datetime:
-    """The aware UTC time; raises OverflowError outside years 1 to 9999."""
-    return _EPOCH + timedelta(microseconds=value)
 
 
 @dataclass(frozen=True)
 class VerifiedBatch:
     """A batch whose every byte is bound to an enrolled key."""
 
-    sealed: SealedBatch
-    body: Body
+    opened: Opened
     key: AgentKey
 
+    @property
+    def sealed(self) -> SealedBatch:
+        return self.opened.sealed
 
-def verify(message: bytes, *, now: datetime, waived: bool = False) -> VerifiedBatch:
-    """Believe a message or raise MessageRefused. ``waived`` skips policy, never signature or form. One query."""
-    sealed = parse_batch(message)
+    @property
+    def body(self) -> Body:
+        return self.opened.body
+
+
+def verify(message: bytes, *, now: datetime, waived: bool = False, opened: Opened | None = None) -> VerifiedBatch:
+    """Believe a message or raise MessageRefused. ``waived`` skips policy, never signature or form. One query.
+
+    ``opened``: the same message, if it was opened before.
+    """
+    sealed = opened.sealed if opened else parse_batch(message)
     header = sealed.header
-    key = AgentKey.objects.select_related("agent").filter(key_id=header.key).first()
+    key = AgentKey.objects.find(header.key)
     if key is None:
         raise UnknownKey(f"key {header.key} of agent {header.agent!r}: not enrolled")
-    PublicKey(bytes(key.public_key)).verify(sealed.signature, sealed.header_bytes)
+    if opened is None or opened.key.raw != bytes(key.public_key):
+        opened = open_message(sealed, PublicKey(bytes(key.public_key)))
     if key.agent.name != header.agent:
         raise UnknownKey(f"key {header.key} belongs to agent {key.agent.name!r}, not to {header.agent!r}")
-    body = open_body(sealed)
-    batch = VerifiedBatch(sealed, body, key)
+    batch = VerifiedBatch(opened, key)
     _check_times(batch, now)
     if not waived:
         _check_policy(batch, now)
@@ -84,8 +83,8 @@ def _check_policy(batch: VerifiedBatch, now: datetime) -> None:
 def _check_spread(batch: VerifiedBatch) -> None:
     """Times that nothing was stored of need partitions: no agent may make thousands of them with one message."""
     most = settings.CELOMETER_MAX_BATCH_WEEKS
-    times = [row[2] for row in batch.body.rows]
-    if not times or (max(times) - min(times)) // _WEEK < most:
+    times = batch.body.times
+    if not times or (times[-1] - times[0]) // _WEEK < most:
         return
     weeks = len({(value + _WEEK_OFFSET) // _WEEK for value in times})
     if weeks > most:
@@ -96,13 +95,13 @@ def _check_times(batch: VerifiedBatch, now: datetime) -> None:
     """Bounds that even an operator cannot waive: outside them the store has no place."""
     floor = to_microseconds(settings.CELOMETER_FLOOR_DATE)
     latest = to_microseconds(now + settings.CELOMETER_FUTURE_BOUND)
-    times = [row[2] for row in batch.body.rows]
+    times = batch.body.times or [floor]
     if batch.sealed.header.made > _LAST_MICROSECOND:
         raise TimeOutOfBounds(f"batch was made at {batch.sealed.header.made} µs: that is after the year 9999")
     for name, value in (
         ("batch is due", batch.sealed.header.due),
-        ("earliest sample is", min(times, default=floor)),
-        ("latest sample is", max(times, default=floor)),
+        ("earliest sample is", times[0]),
+        ("latest sample is", times[-1]),
     ):
         if not floor <= value <= latest:
             raise TimeOutOfBounds(f"{name} at {_shown(value)}: expected {_shown(floor)} to {_shown(latest)}")

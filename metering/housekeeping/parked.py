@@ -8,8 +8,7 @@ from datetime import datetime
 from metering.collector.availability import StoreAway, waiting_for_store
 from metering.collector.ingestion import Outcome, Result, store_message
 from metering.collector.quarantine import put_in_quarantine
-from metering.collector.verification import from_microseconds
-from metering.messages import MessageRefused, open_body, parse_batch
+from metering.messages import MessageRefused, from_microseconds, open_body, parse_batch
 from metering.models import ParkedBatch
 
 from .locks import Job, holding

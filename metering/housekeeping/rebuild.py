@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from metering.collector.dimensions import Dimensions
 from metering.collector.errors import StoreAway
 from metering.collector.rebuilding import open_batch, rewrite_samples
-from metering.collector.verification import VerifiedBatch, from_microseconds
-from metering.messages import MessageRefused
+from metering.collector.verification import VerifiedBatch
+from metering.messages import MessageRefused, from_microseconds
 from metering.models import Batch
 
 from .locks import Job, holding

@@ -5,11 +5,12 @@ The way of a sample through it: ``samples`` (what was measured) → ``body`` (en
 """
 
 from .batch import Header, Link, SealedBatch, open_body, parse_batch, seal_batch
-from .body import Body, Origin
+from .body import Body, Origin, Row
 from .checks import SampleCheck
 from .errors import BadSignature, BadVolume, BatchTooLarge, Malformed, MessageRefused, TamperedBody, UnsupportedVersion
 from .identity import batch_id_at, batch_of, derive_batch_id, position_of, sample_id
 from .keys import PrivateKey, PublicKey
+from .moments import from_microseconds, to_microseconds
 from .samples import Meter, MeterType, Resource, Sample
 from .volumes import volume_text
 
@@ -28,6 +29,7 @@ __all__ = [
     "PrivateKey",
     "PublicKey",
     "Resource",
+    "Row",
     "Sample",
     "SampleCheck",
     "SealedBatch",
@@ -36,10 +38,12 @@ __all__ = [
     "batch_id_at",
     "batch_of",
     "derive_batch_id",
+    "from_microseconds",
     "open_body",
     "parse_batch",
     "position_of",
     "sample_id",
     "seal_batch",
+    "to_microseconds",
     "volume_text",
 ]

@@ -84,7 +84,10 @@ _decode_resource = msgspec.json.Decoder(Resource).decode
 
 
 class Body(msgspec.Struct):
-    """A decoded body. ``meter_digests`` and ``resource_digests`` are SHA-256 over the bytes as they stand in it."""
+    """A decoded body. ``meter_digests`` and ``resource_digests`` are SHA-256 over the bytes as they stand in it.
+
+    ``times``: the distinct timestamps of its rows, ascending.
+    """
 
     meters: list[Meter]
     resources: list[Resource]
@@ -92,6 +95,7 @@ class Body(msgspec.Struct):
     origins: list[Origin]
     meter_digests: list[bytes]
     resource_digests: list[bytes]
+    times: list[int]
 
     @classmethod
     def decode(cls, data: bytes) -> Body:
@@ -111,6 +115,7 @@ class Body(msgspec.Struct):
             origins=raw.origins,
             meter_digests=[sha256(meter).digest() for meter in raw.meters],
             resource_digests=[sha256(resource).digest() for resource in raw.resources],
+            times=sorted({row[2] for row in raw.samples}),
         )
         body._check_references()
         return body

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import connection, models
 from django.utils import timezone
 
 __all__ = ["Agent", "AgentKey"]
@@ -23,6 +24,29 @@ class Agent(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class AgentKeyManager(models.Manager["AgentKey"]):
+    def find(self, key_id: str) -> AgentKey | None:
+        """The key with its agent. One query, asked for every message: written out, it takes a third of the ORM's time."""
+        with connection.cursor() as cursor:
+            cursor.execute(_find_key(), [key_id])
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        own = [field.attname for field in AgentKey._meta.concrete_fields]
+        key = AgentKey.from_db(connection.alias, own, row[: len(own)])
+        key.agent = Agent.from_db(
+            connection.alias, [field.attname for field in Agent._meta.concrete_fields], row[len(own) :]
+        )
+        return key
+
+
+@cache
+def _find_key() -> str:
+    """As the ORM writes it."""
+    sql, _ = AgentKey.objects.select_related("agent").filter(key_id="").order_by().query.sql_with_params()
+    return sql
 
 
 class AgentKey(models.Model):
@@ -51,6 +75,8 @@ class AgentKey(models.Model):
     duplicate_count = models.BigIntegerField(
         default=0, editable=False, help_text="Batches received again and not stored again."
     )
+
+    objects = AgentKeyManager()
 
     class Meta:
         ordering = ["agent", "-valid_from"]

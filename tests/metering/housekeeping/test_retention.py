@@ -13,7 +13,6 @@ from django.db import connection
 from django.utils import timezone
 
 from metering.collector.ingestion import Result, ingest, release
-from metering.collector.verification import to_microseconds
 from metering.housekeeping import retention
 from metering.housekeeping.catalogue import list_partitions
 from metering.housekeeping.locks import Job, holding
@@ -22,6 +21,7 @@ from metering.housekeeping.partitions import WEEK, ensure_ahead, ensure_weeks, l
 from metering.housekeeping.retention import drop_expired, plan_retention
 from metering.housekeeping.rolling import keep_rollups
 from metering.messages import Meter as SentMeter
+from metering.messages import to_microseconds
 from metering.models import Batch, BatchBody, Meter, Origin, Quarantine, RetentionFloor, RollupHour, RollupMark, Sample
 from metering.retention.floors import raise_floor
 from metering.retention.policy import BadRetentionFile, load_policy, parse_duration

@@ -13,10 +13,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from metering.collector.ingestion import Result, ingest
-from metering.collector.verification import from_microseconds
 from metering.housekeeping.partitions import ensure_weeks, week_of
 from metering.housekeeping.rolling import keep_rollups
-from metering.messages import Meter, Resource, Sample, sample_id
+from metering.messages import Meter, Resource, Sample, from_microseconds, sample_id
 from metering.models import RollupDayMark, RollupMark
 from metering.queries.filters import MetadataMatch, SampleFilter, Scope, TimeBound, metadata_paths
 from metering.rollups.arithmetic import Reading
