@@ -15,6 +15,7 @@ __all__ = ["Grid", "housekeeping_schedule", "polling_schedule"]
 
 _HOUSEKEEPING_SECONDS = 60
 _ROLLING_SECONDS = 20
+_INDEXES_SECONDS = 600
 
 
 class Grid(schedule):
@@ -62,5 +63,10 @@ def housekeeping_schedule() -> dict[str, dict[str, Any]]:
             "task": "metering.roll",
             "schedule": Grid(_ROLLING_SECONDS),
             "options": {"queue": "store", "expires": _ROLLING_SECONDS, "ignore_result": True},
+        },
+        "indexes": {
+            "task": "metering.rebuild_indexes",
+            "schedule": Grid(_INDEXES_SECONDS),
+            "options": {"queue": "store", "expires": _INDEXES_SECONDS, "ignore_result": True},
         },
     }

@@ -20,6 +20,7 @@ class Job(IntEnum):
     PARTITIONS = 1
     PARKED = 2
     RETENTION = 3
+    INDEXES = 4
 
 
 class Part(IntEnum):

@@ -10,11 +10,12 @@ from django.utils import timezone
 from metering.collector.errors import StoreAway
 from metering.collector.tasks import ADMIT_PARKED_TASK
 
+from . import indexes
 from .parked import admit_parked
 from .rolling import keep_rollups
 from .routine import keep_house
 
-__all__ = ["admit", "housekeep", "roll"]
+__all__ = ["admit", "housekeep", "rebuild_indexes", "roll"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,15 @@ def roll() -> None:
         keep_rollups(timezone.now())
     except StoreAway as error:
         logger.warning("rollups wait for the next tick: %s", error)
+
+
+@shared_task(name="metering.rebuild_indexes", ignore_result=True)
+def rebuild_indexes() -> None:
+    """Of one week that is over. The next tick goes on."""
+    try:
+        indexes.rebuild_indexes(timezone.now())
+    except StoreAway as error:
+        logger.warning("indexes wait for the next tick: %s", error)
 
 
 @shared_task(name=ADMIT_PARKED_TASK, ignore_result=True)
