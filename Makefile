@@ -1,7 +1,7 @@
 # Every command does its own set-up: Python 3.11 and, for root, apt-get is all it takes. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down status demo test lint bench
+.PHONY: help install run up down status demo test lint bench bench-quick
 
 # The first Python of 3.11 or later that really runs; `make PYTHON=…` chooses another.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -12,7 +12,7 @@ INSTALL = $(if $(PYTHON),$(PYTHON) config/launch/install.py,$(error No Python of
 	install one (Debian 12: apt-get install python3) or name it with make PYTHON=…))
 
 help: ## these lines
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 install: ## the virtual environment, and the system packages where root may install them
 	@$(INSTALL) --check-system
@@ -53,3 +53,6 @@ test: lint ## lint, then all tests, on real servers; PYTEST_ARGS="-k name" narro
 
 bench: .ready-dev ## measure, print a table, write benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks
+
+bench-quick: .ready-dev ## a reduced set of it in under a minute
+	$(BIN)/python -m benchmarks --quick

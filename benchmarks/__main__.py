@@ -1,23 +1,41 @@
 """``make bench``: measure on servers of its own, print a table, write benchmarks/results/latest.json.
 
-    python -m benchmarks
+    python -m benchmarks                   # everything
+    python -m benchmarks --quick           # a reduced set
+    python -m benchmarks storage latency   # these parts alone
 
-The servers are those of the wheels, durable as in production, in a temporary directory.
+The servers are those of the wheels, durable as in production, in a temporary directory. A wrong answer ends the run.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
+import sys
 import tempfile
-from datetime import timedelta
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from config.launch.broker import EmbeddedBroker
 from config.launch.postgres import EmbeddedPostgres
 
+PARTS = ("ingest", "storage", "messages", "poll", "latency")
 
-def main() -> None:
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller runs: under a minute")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"measure these alone: {', '.join(PARTS)}")
+    options = parser.parse_args()
+    unknown = [name for name in options.parts if name not in PARTS]
+    if unknown:
+        parser.error(f"part {unknown[0]!r}: expected one of {', '.join(PARTS)}")
     directory = Path(tempfile.mkdtemp(prefix="celometer-bench-"))
     directory.chmod(0o711)
     postgres, broker = EmbeddedPostgres(directory / "postgres"), EmbeddedBroker(directory / "broker")
@@ -27,15 +45,17 @@ def main() -> None:
             CELOMETER_SETTINGS="server",
             CELOMETER_DATABASE_URL=postgres.start(),
             CELOMETER_BROKER_URL=broker.start(),
+            CELOMETER_LOG_LEVEL="ERROR",
         )
-        _measure()
+        return _run([name for name in PARTS if name in options.parts or not options.parts], quick=options.quick)
     finally:
         broker.stop()
         postgres.stop()
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _measure() -> None:
+def _run(parts: Sequence[str], *, quick: bool) -> int:
+    """Measure the parts one after the other; the exit code."""
     from config import env
 
     env.select_settings()
@@ -43,30 +63,39 @@ def _measure() -> None:
 
     django.setup()
     # The app must be this project's before anything is sent.
-    from django.core.management import call_command
-    from django.utils import timezone
-
     import config.celery  # noqa: F401
-    from benchmarks.figures import Figure, show_figures, write_figures
-    from benchmarks.ingest import measure_ingest
-    from benchmarks.poll import measure_poll
-    from benchmarks.signatures import measure_messages
-    from metering.housekeeping.partitions import ensure_ahead
-    from tests.support.libvirt_file import write_crowd
+    from benchmarks.figures import RESULTS, Figure, show_figures, write_figures
+    from benchmarks.machine import describe_machine
+    from benchmarks.parts import measure_part
+    from benchmarks.stores import clean_store, make_template
 
-    call_command("migrate", verbosity=0)
-    ensure_ahead(timezone.now() - timedelta(days=7))
-    with tempfile.TemporaryDirectory() as folder:
-        cost = measure_poll(write_crowd(Path(folder) / "node.xml", 50))
-    figures = [
-        Figure("poll of 50 domains, test driver, CPU", cost.warm_cpu_ms / cost.domains, "ms/domain"),
-        *measure_messages(),
-        *measure_ingest(batches=200, samples_per_batch=1000),
-        *measure_ingest(batches=400, samples_per_batch=200),
-    ]
-    show_figures(figures)
-    print(f"written to {write_figures(figures)}")
+    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+    console.print(describe_machine(), style="dim")
+    make_template()
+    sections: dict[str, list[Figure]] = {}
+    for number, name in enumerate(parts, 1):
+        started = time.monotonic()
+        try:
+            with _show_running(f"{number} of {len(parts)}: {name}", console=console), clean_store(name):
+                sections[name] = measure_part(name, quick=quick)
+        except AssertionError as error:
+            console.print(f"✗ {name}: wrong, so there is no figure: {error}", style="red", markup=False)
+            return 1
+        console.print(f"✓ {name}  ({time.monotonic() - started:.0f} s)")
+    show_figures(sections, console=console)
+    write_figures(sections, RESULTS)
+    console.print(f"written to {RESULTS}")
+    return 0
+
+
+@contextmanager
+def _show_running(text: str, *, console: Console) -> Iterator[None]:
+    """A line that turns and counts the seconds, on a terminal."""
+    columns = SpinnerColumn(), TextColumn(text), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        progress.add_task("")
+        yield
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,16 +1,16 @@
-"""One measured figure, and how a list of them is shown and kept."""
+"""One measured figure, and how those of a run are shown and kept."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Figure", "show_figures", "write_figures"]
+__all__ = ["RESULTS", "Figure", "show_figures", "write_figures"]
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
@@ -30,25 +30,40 @@ class Figure:
         return self.value / self.baseline if self.baseline else None
 
 
-def show_figures(figures: Sequence[Figure]) -> None:
+def show_figures(sections: Mapping[str, Sequence[Figure]], *, console: Console) -> None:
+    """One table, a section for each part."""
     table = Table("figure", "value", "unit", "baseline", "ratio", "baseline is")
-    for figure in figures:
-        ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
-        baseline = _shown(figure.baseline) if figure.baseline is not None else ""
-        table.add_row(figure.name, _shown(figure.value), figure.unit, baseline, ratio, figure.baseline_name)
-    Console(width=140).print(table)
+    for column in (1, 3, 4):
+        table.columns[column].justify = "right"
+    for title, figures in sections.items():
+        table.add_section()
+        table.add_row(f"[bold]{title}[/bold]")
+        for figure in figures:
+            table.add_row(f"  {figure.name}", *_cells(figure))
+    console.print(table)
+
+
+def _cells(figure: Figure) -> list[str]:
+    ratio = f"{figure.ratio:.3g}" if figure.ratio is not None else ""
+    baseline = _shown(figure.baseline) if figure.baseline is not None else ""
+    return [_shown(figure.value), figure.unit, baseline, ratio, figure.baseline_name]
 
 
 def _shown(value: float) -> str:
     return f"{value:,.3f}" if value < 10 else f"{value:,.1f}"
 
 
-def write_figures(figures: Sequence[Figure]) -> Path:
-    """Write ``{name: {value, unit, baseline, ratio}}``; return where."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    content = {
-        figure.name: {"value": figure.value, "unit": figure.unit, "baseline": figure.baseline, "ratio": figure.ratio}
-        for figure in figures
-    }
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n")
-    return RESULTS
+def write_figures(sections: Mapping[str, Sequence[Figure]], path: Path) -> None:
+    """Write ``{name: {value, unit, baseline, ratio}}``. Raises ValueError when two figures have one name."""
+    content: dict[str, dict[str, float | str | None]] = {}
+    for figure in (figure for figures in sections.values() for figure in figures):
+        if figure.name in content:
+            raise ValueError(f"two figures are called {figure.name!r}")
+        content[figure.name] = {
+            "value": figure.value,
+            "unit": figure.unit,
+            "baseline": figure.baseline,
+            "ratio": figure.ratio,
+        }
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

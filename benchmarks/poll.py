@@ -14,17 +14,28 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from agents.compute import POLLSTERS
 from agents.compute.hypervisor import Hypervisor
 from agents.compute.instances import LocalInstances
-from agents.contract import Cycle
+from agents.contract import Cycle, Problem, Sample
+from benchmarks.figures import Figure
+from benchmarks.gates import expect
 from tests.support.libvirt_file import write_crowd
 from tests.support.qemu import PrivateLibvirt
 
 GUEST_CACHE = Path(__file__).parents[1] / "var" / "cache" / "guest"
+
+
+class _Polled(NamedTuple):
+    domains: int
+    samples: list[Sample]
+    problems: list[Problem]
 
 
 @dataclass(frozen=True)
@@ -32,36 +43,82 @@ class Cost:
     """CPU milliseconds of one poll, the whole of it: discovery and every pollster."""
 
     domains: int
-    samples: int
+    by_meter: Counter[str]
     first_cpu_ms: float
     warm_cpu_ms: float
     warm_wall_ms: float
 
 
-def measure_poll(uri: str, *, polls: int = 20) -> Cost:
-    """Poll once cold, then ``polls`` times warm, and return the cold figure and the mean of the warm ones."""
-    local_instances = LocalInstances(Hypervisor(uri))
+def measure_domains(domains: int, *, polls: int) -> list[Figure]:
+    """Polls of so many domains of the test driver, beside as many polls that ask for each domain and device anew."""
+    # Here, for an agent's machine without libvirt has no figures of it, but has all others.
+    from benchmarks.plain_poll import PlainPoll
 
-    def poll() -> tuple[int, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        uri = write_crowd(Path(folder) / "node.xml", domains)
+        cost = measure_poll(uri, polls=polls)
+        expect_same_counters(cost.by_meter, PlainPoll(uri)(), domains=domains)
+        plain_ms = _plain_cpu_ms(PlainPoll(uri), polls=polls)
+    return [
+        Figure(
+            f"poll of {domains} domains, CPU",
+            cost.warm_cpu_ms / domains,
+            "ms/domain",
+            plain_ms / domains,
+            "as Ceilometer: domain by domain, device by device",
+        ),
+        Figure(f"poll of {domains} domains, the first, CPU", cost.first_cpu_ms / domains, "ms/domain"),
+    ]
+
+
+def measure_poll(uri: str, *, polls: int = 20) -> Cost:
+    """Poll once cold, then ``polls`` times warm, and return the cold figure and the mean of the warm ones.
+
+    Raises WrongAnswer when a warm poll has not as many samples as the first, or one reports a problem.
+    """
+    local_instances = LocalInstances(Hypervisor(uri))
+    pollsters = [pollster for pollster in POLLSTERS if pollster.discovery == local_instances.name]
+
+    def poll() -> _Polled:
         cycle = Cycle(node="bench", timestamp=time.time_ns() // 1000)
         targets = local_instances.discover(cycle)
-        pollsters = [pollster for pollster in POLLSTERS if pollster.discovery == local_instances.name]
-        return len(targets), sum(len(list(pollster.samples(targets, cycle))) for pollster in pollsters)
+        samples = [sample for pollster in pollsters for sample in pollster.samples(targets, cycle)]
+        return _Polled(len(targets), samples, cycle.problems)
 
     started = time.process_time()
-    poll()
+    cold = poll()
     first = time.process_time() - started
+    counts, problems = [], cold.problems
     started, started_wall = time.process_time(), time.perf_counter()
     for _ in range(polls):
-        domains, samples = poll()
+        polled = poll()
+        counts.append(len(polled.samples))
+        problems += polled.problems
     warm, warm_wall = time.process_time() - started, time.perf_counter() - started_wall
-    return Cost(domains, samples, first * 1000, warm * 1000 / polls, warm_wall * 1000 / polls)
+    expect("problems of the polls", problems, [])
+    expect("samples of the polls", counts, [len(cold.samples)] * polls)
+    by_meter = Counter(sample.meter.name for sample in cold.samples)
+    return Cost(cold.domains, by_meter, first * 1000, warm * 1000 / polls, warm_wall * 1000 / polls)
+
+
+def expect_same_counters(ours: Counter[str], plain: Counter[str], *, domains: int) -> None:
+    """Raise WrongAnswer unless every domain is there, with each counter as often as reading it one by one finds it."""
+    expect("samples of the meter instance", ours["instance"], domains)
+    expect("samples by meter", {name: ours[name] for name in plain}, dict(plain))
+
+
+def _plain_cpu_ms(poll: Callable[[], object], *, polls: int) -> float:
+    poll()
+    started = time.process_time()
+    for _ in range(polls):
+        poll()
+    return (time.process_time() - started) * 1000 / polls
 
 
 def print_cost(name: str, cost: Cost) -> None:
     """Print one line: what was polled, and the figures."""
     print(
-        f"{name}: {cost.domains} domains, {cost.samples} samples a poll; "
+        f"{name}: {cost.domains} domains, {cost.by_meter.total()} samples a poll; "
         f"CPU per domain {cost.warm_cpu_ms / cost.domains:.3f} ms warm, {cost.first_cpu_ms / cost.domains:.3f} ms cold; "
         f"a warm poll takes {cost.warm_cpu_ms:.1f} ms CPU, {cost.warm_wall_ms:.1f} ms in all"
     )

@@ -1,0 +1,58 @@
+"""The parts of a run and their sizes: each finds an empty store, and returns figures only of what was right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agents.compute.binding import libvirt
+from benchmarks.figures import Figure
+from benchmarks.ingest import measure_ingest
+from benchmarks.latency import measure_latency
+from benchmarks.poll import measure_domains
+from benchmarks.signatures import measure_messages
+from benchmarks.storage import measure_storage
+
+__all__ = ["measure_part"]
+
+
+def measure_part(name: str, *, quick: bool) -> list[Figure]:
+    """Measure one part; ``quick`` makes it small. Raises AssertionError where an answer was wrong."""
+    return _PARTS[name](quick)
+
+
+def _ingest(quick: bool) -> list[Figure]:
+    if quick:
+        return measure_ingest(batches=100, samples_per_batch=1000)
+    return [
+        *measure_ingest(batches=200, samples_per_batch=1000),
+        *measure_ingest(batches=400, samples_per_batch=200),
+    ]
+
+
+def _storage(quick: bool) -> list[Figure]:
+    if quick:
+        return measure_storage(nodes=1, instances_per_node=40, days=1)
+    return measure_storage(nodes=1, instances_per_node=80, days=7)
+
+
+def _messages(quick: bool) -> list[Figure]:
+    return measure_messages(batches=10 if quick else 40)
+
+
+def _poll(quick: bool) -> list[Figure]:
+    if libvirt is None:
+        return []
+    return [*measure_domains(50, polls=10 if quick else 40), *measure_domains(500, polls=2 if quick else 10)]
+
+
+def _latency(quick: bool) -> list[Figure]:
+    return measure_latency(polls=6 if quick else 40, domains=20)
+
+
+_PARTS: dict[str, Callable[[bool], list[Figure]]] = {
+    "ingest": _ingest,
+    "storage": _storage,
+    "messages": _messages,
+    "poll": _poll,
+    "latency": _latency,
+}
