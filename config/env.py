@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +17,10 @@ __all__ = [
     "BadSetting",
     "broker_url",
     "database_url",
+    "day",
     "home",
     "integer",
+    "seconds",
     "select_settings",
     "server_broker_url",
     "servers_file",
@@ -51,6 +54,28 @@ def integer(name: str, default: int | None, *, minimum: int = 1) -> int | None:
     if value < minimum:
         raise BadSetting(f"{name}={raw!r}: expected a whole number of at least {minimum}")
     return value
+
+
+def seconds(name: str, default: timedelta, *, most: timedelta) -> timedelta:
+    """A whole number of seconds; the default when unset or empty. Raises BadSetting."""
+    raw = text(name)
+    if not raw:
+        return default
+    if not (raw.isascii() and raw.isdigit() and len(raw) < 12 and timedelta(seconds=int(raw)) <= most):
+        raise BadSetting(f"{name}={raw!r}: expected a whole number of seconds, at most {most.total_seconds():.0f}")
+    return timedelta(seconds=int(raw))
+
+
+def day(name: str, default: date, *, earliest: date) -> datetime:
+    """When a day begins, in UTC; that of the default when unset or empty. Raises BadSetting."""
+    raw = text(name)
+    try:
+        chosen = date.fromisoformat(raw) if raw else default
+    except ValueError:
+        chosen = date.min
+    if chosen < earliest:
+        raise BadSetting(f"{name}={raw!r}: expected a day such as {default}, not before {earliest}")
+    return datetime(chosen.year, chosen.month, chosen.day, tzinfo=UTC)
 
 
 def home() -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 
 from config import env
 from config.databases import parse_database_url
@@ -66,8 +66,8 @@ _NO_STORE = f"postgresql:///celometer?host={CELOMETER_HOME / 'run' / 'no-store'}
 DATABASES = {"default": parse_database_url(env.database_url() or _NO_STORE)}
 
 # A sample may lie this far ahead of the server's clock, and not before the floor date.
-CELOMETER_FUTURE_BOUND = timedelta(hours=1)
-CELOMETER_FLOOR_DATE = datetime(2010, 1, 1, tzinfo=UTC)
+CELOMETER_FUTURE_BOUND = env.seconds("CELOMETER_FUTURE_BOUND_SECONDS", timedelta(hours=1), most=timedelta(days=3650))
+CELOMETER_FLOOR_DATE = env.day("CELOMETER_FLOOR_DATE", date(2010, 1, 1), earliest=date(1970, 1, 1))
 # An agent's clock may run ahead by this much.
 CELOMETER_CLOCK_SKEW = timedelta(minutes=5)
 

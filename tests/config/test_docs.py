@@ -11,7 +11,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def test_every_setting_is_documented():
     sources = [*(REPOSITORY / "config").rglob("*.py"), *(REPOSITORY / "agents").rglob("*.py")]
     read = {
-        name for path in sources for name in re.findall(r'(?:text|integer)\("(CELOMETER_[A-Z_]+)"', path.read_text())
+        name
+        for path in sources
+        for name in re.findall(r'(?:text|integer|seconds|day)\(\s*"(CELOMETER_[A-Z_]+)"', path.read_text())
     }
     documented = set(re.findall(r"`(CELOMETER_[A-Z_]+)`", (REPOSITORY / "docs" / "settings.md").read_text()))
     assert read - documented == set()

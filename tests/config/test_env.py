@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -22,6 +23,34 @@ def test_a_bad_number_is_named_with_what_was_expected(monkeypatch, raw):
     monkeypatch.setenv("CELOMETER_POLL_INTERVAL", raw)
     with pytest.raises(env.BadSetting, match=f"CELOMETER_POLL_INTERVAL='{raw}': expected a whole number of at least 1"):
         env.integer("CELOMETER_POLL_INTERVAL", None)
+
+
+@pytest.mark.parametrize(("raw", "value"), [("", 3600), ("0", 0), ("86400", 86400)])
+def test_seconds_are_read(monkeypatch, raw, value):
+    monkeypatch.setenv("CELOMETER_FUTURE_BOUND_SECONDS", raw)
+    found = env.seconds("CELOMETER_FUTURE_BOUND_SECONDS", timedelta(hours=1), most=timedelta(days=1))
+    assert found == timedelta(seconds=value)
+
+
+@pytest.mark.parametrize("raw", ["-1", "1.5", "soon", "86401", "9" * 40, "\u0661"])
+def test_bad_seconds_are_named_with_what_was_expected(monkeypatch, raw):
+    monkeypatch.setenv("CELOMETER_FUTURE_BOUND_SECONDS", raw)
+    with pytest.raises(env.BadSetting, match=f"='{raw}': expected a whole number of seconds, at most 86400"):
+        env.seconds("CELOMETER_FUTURE_BOUND_SECONDS", timedelta(hours=1), most=timedelta(days=1))
+
+
+@pytest.mark.parametrize(("raw", "value"), [("", date(2010, 1, 1)), ("1999-12-31", date(1999, 12, 31))])
+def test_a_day_is_read_as_its_beginning_in_utc(monkeypatch, raw, value):
+    monkeypatch.setenv("CELOMETER_FLOOR_DATE", raw)
+    found = env.day("CELOMETER_FLOOR_DATE", date(2010, 1, 1), earliest=date(1970, 1, 1))
+    assert found == datetime(value.year, value.month, value.day, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("raw", ["2010-13-01", "yesterday", "1969-12-31", "2010-01-01T00:00:00"])
+def test_a_bad_day_is_named_with_what_was_expected(monkeypatch, raw):
+    monkeypatch.setenv("CELOMETER_FLOOR_DATE", raw)
+    with pytest.raises(env.BadSetting, match=f"='{raw}': expected a day such as 2010-01-01, not before 1970-01-01"):
+        env.day("CELOMETER_FLOOR_DATE", date(2010, 1, 1), earliest=date(1970, 1, 1))
 
 
 def test_an_unknown_side_is_refused(monkeypatch):
