@@ -102,13 +102,15 @@ class CalendarBuckets:
 def calendar_edges(unit: CalendarUnit, zone: ZoneInfo, low: datetime, high: datetime) -> tuple[datetime, ...]:
     """Where days, weeks (from Monday) or months begin in the zone: from the last at or before ``low`` to the first at or after ``high``.
 
-    A midnight that the clocks skip is the moment they skip it; of one that comes twice, the first counts.
+    A midnight that the clocks skip is the moment they skip it; of one that comes twice, the first counts. A day that a zone never had
+    (it went over the date line) is none.
     """
     day = _begin(unit, low.astimezone(zone).date())
     edges = [_midnight(day, zone)]
     while edges[-1] < high:
         day = _following(unit, day)
-        edges.append(_midnight(day, zone))
+        if (edge := _midnight(day, zone)) > edges[-1]:
+            edges.append(edge)
     return tuple(edges)
 
 
