@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -75,12 +77,21 @@ def _add(rows, question, sample, earlier, later) -> None:
 
 
 def value_of(sample: Stored, name: str) -> str | None:
+    """What a sample is grouped by: text as it stands, other values as JSON writes them."""
     if name in OWNERS:
         return getattr(sample, OWNERS[name])
-    value = sample.metadata
-    for level in name.removeprefix("resource_metadata.").split("."):
+    found = json_of(sample, name.removeprefix("resource_metadata."))
+    value = None if found is None else json.loads(found)
+    return value if isinstance(value, str) else found
+
+
+def json_of(sample: Stored, key: str) -> str | None:
+    """The metadata of a key as JSON, wherever its dots make levels and wherever they are part of a name."""
+    value: Any = sample.metadata
+    for level in key.split("."):
         value = value.get(level) if isinstance(value, dict) else None
-    return None if value is None else str(value)
+    value = sample.metadata.get(key) if value is None else value
+    return None if value is None else json.dumps(value)
 
 
 def stride(seconds: int, anchor: int):
@@ -124,21 +135,42 @@ def whole(moment: int):
 
 
 def check(row: dict[str, Any], values: dict[str, Any]) -> None:
-    """Compare all functions of one row. Sums, steps and held values to the last digit."""
+    """Compare the functions that a row has. Sums, steps and held values to the last digit."""
     members = sorted(row["members"], key=lambda sample: sample.reading)
+    for name, value in values.items():
+        function, _, parameter = name.partition("/")
+        if function == "integral":
+            assert (value or 0) == row["integral"]
+        elif not members:
+            assert value == (0 if function in ("count", "cardinality") else None)
+        elif function == "increase":
+            assert value == row["increase"]
+        elif function != "rate":
+            _check_own(function, parameter, members, value)
+
+
+def _check_own(function: str, parameter: str, members: list[Stored], value: Any) -> None:
+    """Compare a function of at least one sample, in order."""
     volumes = [sample.reading.volume for sample in members]
     count = len(volumes)
-    assert values["count"] == count
-    if count:
-        assert values["sum"] == sum(volumes)
-        assert (values["min"], values["max"]) == (min(volumes), max(volumes))
-        assert (values["first"], values["last"]) == (volumes[0], volumes[-1])
-        assert values["increase"] == row["increase"]
-        assert abs(values["avg"] - sum(volumes) / count) < Decimal("1e-20")
+    if function == "avg":
+        assert abs(value * count - sum(volumes)) < count * Decimal("1e-20")
+    elif function == "stddev":
         variance = (count * sum(v * v for v in volumes) - sum(volumes) ** 2) / Decimal(count * count)
-        assert abs(values["stddev"] ** 2 - variance) <= Decimal("1e-12") * max(variance, 1)
-        for name in ("resource_id", "project_id"):
-            assert values[f"cardinality/{name}"] == len({value_of(s, name) for s in members} - {None})
+        assert abs(value**2 - variance) <= Decimal("1e-14") * max(variance, Decimal("1e-30"))
+    elif function == "cardinality":
+        assert value == len({value_of(sample, parameter) for sample in members} - {None})
+    elif function == "percentile":
+        # The smallest volume that at least so many in a hundred do not exceed.
+        place = -(-count * Fraction(parameter) // 100)
+        assert value == sorted(volumes)[max(int(place), 1) - 1]
     else:
-        assert values["sum"] is None and values["increase"] is None
-    assert (values["integral/second"] or 0) == row["integral"]
+        expected = {
+            "count": count,
+            "sum": sum(volumes),
+            "min": min(volumes),
+            "max": max(volumes),
+            "first": volumes[0],
+            "last": volumes[-1],
+        }
+        assert value == expected[function]

@@ -21,9 +21,10 @@ from metering.housekeeping.rolling import keep_rollups
 from metering.messages import Meter, Resource, Sample, sample_id
 from metering.models import RollupDay, RollupDayMark, RollupHour, RollupMark
 from metering.models import Sample as StoredSample
-from metering.queries.filters import SampleFilter, Scope, TimeBound
+from metering.queries.filters import MetadataMatch, SampleFilter, Scope, TimeBound
 from metering.rollups.arithmetic import Reading, fold, join
 from metering.rollups.dimension_sets import covers, take_dimensions
+from metering.rollups.recompute import recompute_hour
 from metering.statistics import Aggregate, StatisticsRequest, compute, explain
 from tests.support.agents import EnrolledAgent
 from tests.support.samples import at
@@ -105,6 +106,17 @@ def test_a_late_sample_changes_totals_by_exactly_itself(rolling_store):
         keep_rollups(AFTERWARDS)
 
 
+def test_a_day_whose_hour_was_made_anew_is_not_believed_before_it_was_made_itself(rolling_store):
+    agent = EnrolledAgent()
+    ingest(agent.message([sample(0, 10), sample(120, 16)]))
+    keep_rollups(AFTERWARDS)
+    ingest(agent.message([sample(130, 20)]))
+    mark = RollupMark.objects.get()
+    assert recompute_hour(mark.hour, [mark.meter_id])
+    assert (RollupMark.objects.count(), RollupDayMark.objects.count()) == (0, 1)
+    assert [row.values["increase"] for row in ask()] == [10]
+
+
 def test_a_resource_that_goes_from_owner_to_owner_and_back_loses_no_step(rolling_store):
     owners = ["p1", "p1", "p2", "p1", "p2", "p2"]
     ingest(EnrolledAgent().message([sample(n * 40, n * 10, project=owner) for n, owner in enumerate(owners)]))
@@ -136,6 +148,24 @@ def test_a_value_held_into_a_period_without_samples_gives_it_a_row(rolling_store
     rows = ask(period=86400)
     assert [(row.values["integral/second"], row.values["increase"]) for row in rows] == [(7200, 0), (7200, None)]
     assert [row.duration is None for row in rows] == [False, True]
+
+
+def test_what_rollups_cannot_tell_is_answered_from_samples_beside_them(rolling_store):
+    sealed = EnrolledAgent().seal([sample(n, volume, metadata={"n": n % 2}) for n, volume in enumerate((5, 1, 9, 3))])
+    ingest(sealed.to_bytes())
+    keep_rollups(AFTERWARDS)
+    assert RollupDay.objects.get().sample_count == 4
+    median = Aggregate("percentile", "50")
+    for selected, groups, functions, found in (
+        ({}, (), (median,), [{"percentile/50": 3}]),
+        ({}, ("resource_metadata.n",), (Aggregate("sum"),), [{"sum": 14}, {"sum": 4}]),
+        ({"metadata": (MetadataMatch((("n",),), ("1",)),)}, (), (Aggregate("sum"),), [{"sum": 4}]),
+        ({}, (), (Aggregate("cardinality", "resource_metadata.n"),), [{"cardinality/resource_metadata.n": 2}]),
+        ({"message_id": str(sample_id(sealed.header.id, 2))}, (), (Aggregate("sum"),), [{"sum": 9}]),
+    ):
+        wanted = SampleFilter(meter="counter", **selected)
+        rows = compute(StatisticsRequest(wanted, Scope(None), groups=groups, aggregates=functions))
+        assert [row.values for row in rows] == found
 
 
 def test_the_plan_says_what_is_read_and_why():
