@@ -125,11 +125,24 @@ def _drop_leftovers(parent: Parent, floors: dict[str, datetime]) -> list[str]:
     floor = floors.get(parent.subject)
     dropped = []
     for left in list_leftovers(parent):
-        if floor is not None and left.low < floor and not _is_needed_after_all(left):
+        if floor is None or left.low >= floor:
+            continue
+        try:
+            if _is_needed_after_all(left):
+                continue
             _alter(f"DROP TABLE {left.name}")
-            logger.info("dropped %s, which was detached before", left.name)
-            dropped.append(left.name)
+        except OperationalError as error:
+            if not _lacks_lock(error):
+                raise
+            logger.info("%s is in use: it goes in a later round", left.name)
+            continue
+        logger.info("dropped %s, which was detached before", left.name)
+        dropped.append(left.name)
     return dropped
+
+
+def _lacks_lock(error: OperationalError) -> bool:
+    return getattr(error.__cause__, "pgcode", None) == _LOCK_NOT_AVAILABLE
 
 
 def _drop_all(partitions: Sequence[Partition]) -> list[str]:
@@ -145,7 +158,7 @@ def _drop_all(partitions: Sequence[Partition]) -> list[str]:
                     continue
                 patiently(partial(_alter, f"DROP TABLE {partition.name}"))
             except OperationalError as error:
-                if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+                if not _lacks_lock(error):
                     raise
                 logger.info("%s is in use: it goes in a later round", partition.name)
                 break
@@ -159,7 +172,7 @@ def _detach(partition: Partition) -> None:
     try:
         _alter(f"ALTER TABLE {partition.parent.table} DETACH PARTITION {partition.name} {how}")
     except OperationalError as error:
-        if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+        if not _lacks_lock(error):
             raise
         # Already out of everybody's sight, unless the first lock was not got: then there is nothing to finish yet.
         found = [p for p in list_partitions([partition.parent]) if p.name == partition.name]

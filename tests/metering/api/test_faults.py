@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test import Client
 
-from tests.support.samples import store
+from tests.support.samples import make_sample, store_samples
+from tests.support.samples import store as store_sample
 
-from .conftest import fault
+from .conftest import Caller, fault
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_the_first_page_and_health_do_without_the_store(store_away):
 
 
 def test_a_query_that_takes_too_long_is_told_what_helps(operator, settings):
-    store()
+    store_sample()
     # Every look at the meters takes a second.
     settings.CELOMETER_QUERY_TIMEOUT_SECONDS = 0.05
     with connection.cursor() as cursor:
@@ -62,3 +65,28 @@ def test_a_query_that_takes_too_long_is_told_what_helps(operator, settings):
     assert answer.status_code == 503
     assert "Narrow the time range" in fault(answer)
     assert answer.json()["error_message"]["code"] == "query_timeout"
+
+
+def test_after_a_query_that_was_stopped_the_next_one_is_answered(store, settings):
+    operator = Caller("operator", operator=True)
+    store_samples([make_sample()])
+    settings.CELOMETER_QUERY_TIMEOUT_SECONDS = 0.2
+    locked, release = threading.Event(), threading.Event()
+
+    def hold_the_samples():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE metering_sample IN ACCESS EXCLUSIVE MODE")
+            locked.set()
+            release.wait(30)
+        connection.close()
+
+    holder = threading.Thread(target=hold_the_samples)
+    holder.start()
+    try:
+        assert locked.wait(10)
+        assert operator.get("/v2/meters/cpu_util/statistics").status_code == 503
+    finally:
+        release.set()
+        holder.join()
+    (row,) = operator.rows("/v2/meters/cpu_util/statistics")
+    assert row["count"] == 1

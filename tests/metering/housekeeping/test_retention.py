@@ -220,6 +220,8 @@ def test_a_header_lives_as_long_as_any_of_its_samples(kept):
     assert partitions_at(ago(150)) == ["batch"]
     assert partitions_at(ago(200)) == []
     assert [(NOW - batch.due_at).days for batch in Batch.objects.all()] == [150]
+    # Beside it other headers of that time are still taken.
+    assert RetentionFloor.objects.get(subject="ledger").floor_at <= week_of(ago(150))
     assert Sample.objects.count() == 1
 
 
@@ -362,22 +364,25 @@ def exclusive_locks():
         return [name for (name,) in cursor.fetchall()]
 
 
-class OpenTransaction:
-    """A session that has written a sample and not committed yet."""
+WRITING = (
+    "INSERT INTO metering_sample (timestamp, meter_id, resource_id, state_id, id, volume)"
+    " VALUES (%s, 1, 1, 1, gen_random_uuid(), 1)"
+)
+READING = "SELECT count(*) FROM metering_sample WHERE timestamp = %s"
 
-    def __init__(self, moment):
-        self.moment = moment
+
+class OpenTransaction:
+    """A session that has written or read a sample and not committed yet."""
+
+    def __init__(self, moment, statement=WRITING):
+        self.moment, self.statement = moment, statement
         self.opened, self.release = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
         with connection.cursor() as cursor:
             cursor.execute("BEGIN")
-            cursor.execute(
-                "INSERT INTO metering_sample (timestamp, meter_id, resource_id, state_id, id, volume)"
-                " VALUES (%s, 1, 1, 1, gen_random_uuid(), 1)",
-                [self.moment],
-            )
+            cursor.execute(self.statement, [self.moment])
             self.opened.set()
             self.release.wait(60)
             cursor.execute("COMMIT")
@@ -424,17 +429,18 @@ class Dropping:
         assert self.thread.is_alive()
 
 
+@pytest.mark.parametrize("how", [WRITING, READING], ids=["written", "read"])
 @pytest.mark.parametrize("where", [NOW, ago(150)], ids=["another partition", "the partition that goes"])
-def test_collectors_write_on_while_housekeeping_waits_to_drop_a_partition(kept, where):
+def test_collectors_write_on_while_housekeeping_waits_to_drop_a_partition(kept, where, how):
     agent = EnrolledAgent()
     take_in(message(agent, ago(150), due=ago(0)))
-    with OpenTransaction(where) as writer, Dropping() as dropping:
+    with OpenTransaction(where, how) as other, Dropping() as dropping:
         dropping.await_waiting()
         assert exclusive_locks() == []
         # The batch commits while housekeeping still waits: nothing that it needs is held, nor queued for.
         assert ingest(message(agent, ago(0))).result == Result.STORED
         assert {pid for pid, _ in waits()} <= {dropping.pid}
-        writer.release.set()
+        other.release.set()
     assert f"metering_sample_standard_{week_of(ago(150)):%Y%m%d}" in dropping.dropped
     assert partitions_at(ago(150), "sample_standard") == []
 
@@ -457,6 +463,20 @@ def test_what_a_killed_round_had_detached_is_dropped_by_the_next(kept):
     raise_floor("samples.standard", week_of(ago(100)))
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE metering_sample_standard DETACH PARTITION {table} CONCURRENTLY")
+    assert drop_expired(NOW)[0] == table
+
+
+def test_what_was_detached_and_is_still_read_keeps_nothing_else_waiting(kept):
+    agent = EnrolledAgent()
+    take_in(message(agent, ago(150), due=ago(0)), message(agent, ago(160), due=ago(0)))
+    table = f"metering_sample_standard_{week_of(ago(150)):%Y%m%d}"
+    raise_floor("samples.standard", week_of(ago(100)))
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE metering_sample_standard DETACH PARTITION {table} CONCURRENTLY")
+    with OpenTransaction(ago(150), f"SELECT count(*) FROM {table} WHERE timestamp = %s"):
+        dropped = drop_expired(NOW)
+        assert table not in dropped and f"metering_sample_standard_{week_of(ago(160)):%Y%m%d}" in dropped
+        assert exclusive_locks() == []
     assert drop_expired(NOW)[0] == table
 
 
