@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from celery import current_app
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.models import Sum
@@ -95,6 +96,9 @@ class Command(BaseCommand):
             f"{samples:,} samples of {plan.nodes} nodes, {len(fleet.instances)} instances in {batches:,} signed batches: "
             f"{elapsed:.1f} s, {samples / elapsed:,.0f} samples/s{again}"
         )
+        self.stdout.write(
+            "Ask for instance, /v2/meters/vcpus/statistics?groupby=project_id&period=day&aggregate.func=integral (vCPU hours)"
+        )
 
     def _deliver(
         self, batches: Iterator[SealedBatch], plan: Plan, *, deliver: Callable[[SealedBatch], None]
@@ -143,6 +147,11 @@ def _plan(options: dict[str, Any], *, now: datetime) -> Plan:
     interval = options["interval"]
     end = int(until.timestamp()) // interval * interval
     start = (end - options["days"] * 86_400) // interval * interval
+    if start < settings.CELOMETER_FLOOR_DATE.timestamp():
+        raise CommandError(
+            f"--days {options['days']} before {until:%Y-%m-%d}: nothing is stored from before {settings.CELOMETER_FLOOR_DATE:%Y-%m-%d} "
+            "(CELOMETER_FLOOR_DATE)"
+        )
     return Plan(
         nodes=options["nodes"],
         instances_per_node=options["instances"],

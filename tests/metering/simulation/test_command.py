@@ -77,6 +77,7 @@ def test_a_real_agent_of_that_name_is_left_alone():
         ("--days", "x", "whole number of at least 1"),
         ("--until", "2999-01-01", "not in the future"),
         ("--until", "soon", "such as"),
+        ("--days", "99999", "nothing is stored from before 2010-01-01"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_what_was_expected(option, value, complaint):
