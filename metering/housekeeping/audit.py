@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
+from random import random
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q
 
-from metering.collector.rebuilding import open_batch
-from metering.messages import MessageRefused, SealedBatch, open_body, sample_id
-from metering.models import Batch
+from metering.collector.lines import Rows
+from metering.collector.rebuilding import ledger_columns, open_batch, stored_rows
+from metering.collector.verification import VerifiedBatch
+from metering.messages import MessageRefused, from_microseconds, sample_id, to_microseconds
+from metering.messages import Meter as SentMeter
+from metering.models import Batch, Meter
 from metering.retention.floors import BODIES, Floors, read_floors
 from metering.rollups.comparison import wrong_day_rollups, wrong_hour_rollups
 
-__all__ = ["Finding", "audit_ledger", "audit_rollups", "samples_without_batch"]
+from .catalogue import Partition, list_partitions
+from .partitions import ROLLUPS, samples_parents
+
+__all__ = ["Finding", "audit_ledger", "audit_rollups", "audit_strays"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_POSITION = 0xFFFFF
@@ -30,9 +40,13 @@ WHERE s.id BETWEEN %s AND %s AND s.timestamp BETWEEN %s AND %s
 """
 # A sample's id is its batch's with the position in the last five hex digits.
 _STRAYS = """
-SELECT s.id, s.timestamp FROM metering_sample s
-WHERE NOT EXISTS (SELECT FROM metering_batch b WHERE b.id = (left(s.id::text, 31) || '00000')::uuid) LIMIT 100
+SELECT s.id, s.timestamp FROM metering_sample s WHERE NOT EXISTS (
+    SELECT FROM metering_batch b WHERE b.id = (left(s.id::text, 31) || '00000')::uuid
+    AND s.timestamp BETWEEN b.first_sample_at AND b.last_sample_at) LIMIT 100
 """
+_HEADLESS = (
+    "SELECT id FROM metering_batchbody y WHERE NOT EXISTS (SELECT FROM metering_batch b WHERE b.id = y.id) LIMIT 100"
+)
 
 
 class Finding(NamedTuple):
@@ -45,14 +59,18 @@ class Finding(NamedTuple):
         return f"{self.where}: {self.what}"
 
 
-def audit_ledger(since: datetime | None = None) -> Iterator[list[Finding]]:
-    """Check batch after batch, those with samples since then: what is wrong with each. What retention has dropped is not wrong."""
+def audit_ledger(since: datetime | None = None, *, share: float = 1) -> Iterator[list[Finding]]:
+    """Check batch after batch, those with samples since then, or such a share of them, drawn by lot: what is wrong with each.
+
+    What retention has dropped is not wrong.
+    """
     floors = read_floors()
     batches = Batch.objects.select_related("key").order_by("id")
     if since:
         batches = batches.filter(Q(last_sample_at__gte=since))
     for batch in batches.iterator(chunk_size=200):
-        yield list(_check_batch(batch, floors))
+        if random() < share:
+            yield list(_check_batch(batch, floors))
 
 
 def _check_batch(batch: Batch, floors: Floors) -> Iterator[Finding]:
@@ -66,90 +84,148 @@ def _check_batch(batch: Batch, floors: Floors) -> Iterator[Finding]:
         if batch.due_at >= floors.by_subject.get(BODIES, batch.due_at):
             yield Finding(name, "its body is not in the ledger")
         return
-    expected = _signed(signed.sealed)
-    stored = _stored(batch)
-    for sample in sorted(stored.keys() - expected.keys()):
-        yield Finding(f"sample {sample}", f"{name} was not signed with it")
-    for sample in sorted(stored.keys() & expected.keys()):
-        for field, signed, found in zip(_FIELDS, expected[sample], stored[sample], strict=True):
-            if signed != found:
-                yield Finding(f"sample {sample}", f"{field} is {found}, signed was {signed}")
-    # Fewer are stored than signed where an input had been metered before; the ledger says how many.
-    is_whole = batch.first_sample_at is None or batch.first_sample_at >= _highest(floors, batch.first_sample_at)
-    if is_whole and len(stored) != batch.stored_count:
-        yield Finding(name, f"{len(stored)} of its samples are stored, expected {batch.stored_count}")
+    rows = stored_rows(batch, signed)
+    if rows is None:
+        yield Finding(
+            name, f"the ledger says {batch.stored_count} of its samples were stored: its inputs give another number"
+        )
+        return
+    yield from _check_columns(batch, ledger_columns(signed, rows))
+    yield from _check_samples(name, signed, rows, floors)
 
 
-def _highest(floors: Floors, default: datetime) -> datetime:
-    """The time from which samples of every class are kept."""
-    return max(floors.by_class.values(), default=default)
+def _check_columns(batch: Batch, columns: dict[str, Any]) -> Iterator[Finding]:
+    for column, expected in columns.items():
+        found = getattr(batch, column)
+        if (bytes(found) if isinstance(found, memoryview) else found) != expected:
+            shown = [value.hex() if isinstance(value, bytes | memoryview) else value for value in (found, expected)]
+            yield Finding(f"batch {batch.pk}", f"{column} is {shown[0]}, signed was {shown[1]}")
+
+
+def _check_samples(name: str, signed: VerifiedBatch, rows: Rows, floors: Floors) -> Iterator[Finding]:
+    expected = _signed(signed)
+    stored = _stored(signed.sealed.header.id, rows)
+    counts = Counter(sample for sample, _ in stored)
+    for sample, values in stored:
+        if sample not in expected:
+            yield Finding(f"sample {sample}", f"{name} was not signed with it")
+        elif counts[sample] > 1:
+            yield Finding(f"sample {sample}", f"stands {counts[sample]} times")
+        else:
+            for field, was, found in zip(_FIELDS, expected[sample], values, strict=True):
+                if was != found:
+                    yield Finding(f"sample {sample}", f"{field} is {found}, signed was {was}")
+    # Where an input had been metered before, and below the floors, fewer are stored than were signed.
+    wanted = _kept(signed, rows, floors)
+    missing = sorted(wanted - counts.keys())
+    if missing:
+        first = dict(zip(_FIELDS, expected[missing[0]], strict=True))
+        yield Finding(
+            name,
+            f"{len(wanted) - len(missing)} of its samples are stored, expected {len(wanted)}; the first that is missing: "
+            f"{first['meter']} of {first['resource']} at {first['timestamp']:%Y-%m-%dT%H:%M:%S.%fZ}",
+        )
+
+
+def _kept(signed: VerifiedBatch, rows: Rows, floors: Floors) -> set[str]:
+    """Ids of the samples that must be there: those stored, from the floor of their meter's class on."""
+    lowest = [to_microseconds(floor) if (floor := _floor_of(meter, floors)) else 0 for meter in signed.body.meters]
+    return {str(sample_id(signed.sealed.header.id, position)) for position, row in rows if row[2] >= lowest[row[0]]}
+
+
+def _floor_of(meter: SentMeter, floors: Floors) -> datetime | None:
+    if not floors.by_class:
+        return None
+    found = Meter.objects.filter(name=meter.name, type=meter.type, unit=meter.unit).first()
+    return floors.by_class.get(found.retention_class_id) if found else None
 
 
 _FIELDS = ("timestamp", "volume", "meter", "type", "unit", "resource", "source", "project", "user", "metadata")
 
 
-def _signed(sealed: SealedBatch) -> dict[str, tuple[Any, ...]]:
+def _signed(signed: VerifiedBatch) -> dict[str, tuple[Any, ...]]:
+    """What was signed of each sample, by its id: values in the order of _FIELDS."""
+    meters = [(meter.name, meter.type, meter.unit) for meter in signed.body.meters]
+    resources = [
+        (resource.id, resource.source, resource.project, resource.user, _digest(json.dumps(resource.metadata)))
+        for resource in signed.body.resources
+    ]
     return {
-        str(sample_id(sealed.header.id, position)): (
-            _EPOCH + timedelta(microseconds=sample.timestamp),
-            Decimal(sample.volume),
-            *(sample.meter.name, sample.meter.type, sample.meter.unit),
-            *(sample.resource.id, sample.resource.source, sample.resource.project, sample.resource.user),
-            _digest(json.dumps(sample.resource.metadata)),
+        str(sample_id(signed.sealed.header.id, position)): (
+            from_microseconds(timestamp),
+            Decimal(volume),
+            *meters[meter],
+            *resources[resource],
         )
-        for position, sample in enumerate(open_body(sealed).samples())
+        for position, (meter, resource, timestamp, volume) in enumerate(signed.body.rows)
     }
 
 
-def _stored(batch: Batch) -> dict[str, tuple[Any, ...]]:
-    if batch.first_sample_at is None:
-        return {}
-    last = type(batch.pk)(int=batch.pk.int | _LAST_POSITION)
+def _stored(batch_id: UUID, rows: Rows) -> list[tuple[str, tuple[Any, ...]]]:
+    """What the store has under the batch's ids at the time of its samples."""
+    if not rows:
+        return []
+    times = [row[2] for _, row in rows]
+    span = from_microseconds(min(times)), from_microseconds(max(times))
     with connection.cursor() as cursor:
-        cursor.execute(_SAMPLES, [batch.pk, last, batch.first_sample_at, batch.last_sample_at])
-        return {str(row[0]): (*row[1:-1], _digest(row[-1])) for row in cursor.fetchall()}
+        cursor.execute(_SAMPLES, [batch_id, sample_id(batch_id, _LAST_POSITION), *span])
+        return [(str(row[0]), (*row[1:-1], _digest(row[-1]))) for row in cursor.fetchall()]
 
 
+@lru_cache(maxsize=10_000)
 def _digest(metadata: str) -> str:
     """The metadata's fingerprint. JSON has one kind of number: the store may write 6e16 as an integer."""
     plain = json.dumps(json.loads(metadata, parse_int=float), sort_keys=True)
     return sha256(plain.encode()).hexdigest()[:12]
 
 
-def samples_without_batch() -> list[Finding]:
-    """Samples of which no batch in the ledger knows; a hundred of them at most."""
+def audit_strays() -> list[Finding]:
+    """Samples of which no batch in the ledger knows, and bodies without their header; a hundred of each at most."""
     with connection.cursor() as cursor:
         cursor.execute(_STRAYS)
-        return [
-            Finding(f"sample {row[0]}", f"at {row[1]:%Y-%m-%dT%H:%M:%S}: no batch has it") for row in cursor.fetchall()
+        samples = [
+            Finding(f"sample {row[0]}", f"at {row[1]:%Y-%m-%dT%H:%M:%S}: no batch has it at that time")
+            for row in cursor.fetchall()
+        ]
+        cursor.execute(_HEADLESS)
+        return samples + [
+            Finding(f"batch {row[0]}", "its body is in the ledger, its header is not") for row in cursor.fetchall()
         ]
 
 
-def audit_rollups(now: datetime, since: datetime | None = None) -> Iterator[list[Finding]]:
-    """Check hour after hour, then day after day, from then (or the first sample) up to now: what is wrong with each.
+def audit_rollups(now: datetime, since: datetime | None = None, *, share: float = 1) -> Iterator[list[Finding]]:
+    """Check hour after hour, then day after day, from then (or the first partition) up to now, or a share of them: what is wrong with each.
 
     Below a floor rollups are left as they were when their samples went.
     """
+    hours, days = ROLLUPS
+    for compare, name, length, parents in (
+        (wrong_hour_rollups, "hour", timedelta(hours=1), (*samples_parents(), hours)),
+        (wrong_day_rollups, "day", timedelta(days=1), (hours, days)),
+    ):
+        # The running one is not made yet.
+        filled = [partition for partition in list_partitions(parents) if _is_filled(partition)]
+        for moment in _moments(filled, length, since, now - length):
+            if random() < share:
+                yield [
+                    Finding(f"{name} {moment:%Y-%m-%dT%H:%M}", f"rollup of meter {meter}, resource {resource} is wrong")
+                    for meter, resource in compare(moment)
+                ]
+
+
+def _is_filled(partition: Partition) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT least((SELECT min(timestamp) FROM metering_sample), (SELECT min(time) FROM metering_rolluphour))"
-        )
-        (first,) = cursor.fetchone()
-    if first is None:
-        return
-    start = max(first, since or first, _highest(read_floors(), first))
-    yield from _audit_each(wrong_hour_rollups, "hour", timedelta(hours=1), start, now)
-    yield from _audit_each(wrong_day_rollups, "day", timedelta(days=1), start, now)
+        cursor.execute(f"SELECT EXISTS (SELECT FROM {partition.name})")
+        return bool(cursor.fetchone()[0])
 
 
-def _audit_each(
-    compare: Callable[[datetime], list[tuple[str, str]]], name: str, length: timedelta, start: datetime, end: datetime
-) -> Iterator[list[Finding]]:
-    moment = _EPOCH + (start - _EPOCH) // length * length
-    # The running one is not made yet.
-    while moment + length <= end:
-        yield [
-            Finding(f"{name} {moment:%Y-%m-%dT%H:%M}", f"rollup of meter {meter}, resource {resource} is wrong")
-            for meter, resource in compare(moment)
-        ]
-        moment += length
+def _moments(
+    partitions: Iterable[Partition], length: timedelta, since: datetime | None, until: datetime
+) -> Iterator[datetime]:
+    """Where the hours or days of the partitions begin, each once: years may lie between one partition and the next."""
+    moment = _EPOCH + ((since or _EPOCH) - _EPOCH) // length * length
+    for partition in sorted(partitions, key=lambda partition: partition.low):
+        moment = max(moment, partition.low)
+        while moment < partition.high and moment <= until:
+            yield moment
+            moment += length

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from datetime import datetime
 
 from metering.collector.dimensions import Dimensions
 from metering.collector.errors import StoreAway
-from metering.collector.rebuilding import open_batch, rewrite_samples
+from metering.collector.rebuilding import open_batch, rewrite_samples, stored_rows
 from metering.collector.verification import VerifiedBatch
 from metering.messages import MessageRefused, from_microseconds
 from metering.models import Batch
+from metering.retention.floors import BODIES, read_floors
 
 from .locks import Job, holding
 from .partitions import ensure_weeks, samples_parents, week_of
 
 __all__ = ["rebuild"]
 
+_LOCK_SECONDS = 60.0
+
 
 def rebuild() -> Iterator[tuple[int, str]]:
-    """Rewrite the samples of each batch: how many there were, and why they were left alone ("" when they were not)."""
+    """Rewrite the samples of each batch: how many there were, and why they were left alone ("" when they were not).
+
+    Batches whose bodies retention has dropped are passed over.
+    """
     dimensions = Dimensions()
+    bodies_from = read_floors().by_subject.get(BODIES)
+    ready: set[datetime] = set()
     for batch in Batch.objects.select_related("key").order_by("id").iterator(chunk_size=200):
         try:
             signed = open_batch(batch)
@@ -27,15 +37,26 @@ def rebuild() -> Iterator[tuple[int, str]]:
             yield 0, f"batch {batch.pk}: the ledger does not hold what was signed: {refusal.code}: {refusal.detail}"
             continue
         if signed is None:
-            yield 0, f"batch {batch.pk}: its body is not in the ledger"
+            if bodies_from is None or batch.due_at >= bodies_from:
+                yield 0, f"batch {batch.pk}: its body is not in the ledger"
             continue
-        _make_room(signed)
-        yield rewrite_samples(signed, dimensions), ""
+        rows = stored_rows(batch, signed)
+        if rows is None:
+            yield 0, f"batch {batch.pk}: which of its inputs had been metered before is not in the ledger any more"
+            continue
+        _make_room(signed, ready)
+        yield rewrite_samples(signed, rows, dimensions), ""
 
 
-def _make_room(batch: VerifiedBatch) -> None:
-    weeks = {week_of(from_microseconds(row[2])) for row in batch.body.rows}
-    with holding(Job.PARTITIONS) as mine:
-        if not mine:
-            raise StoreAway("another session is making partitions: try again")
-        ensure_weeks(weeks, parents=samples_parents())
+def _make_room(batch: VerifiedBatch, ready: set[datetime]) -> None:
+    weeks = {week_of(from_microseconds(row[2])) for row in batch.body.rows} - ready
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while weeks:
+        with holding(Job.PARTITIONS) as mine:
+            if mine:
+                ensure_weeks(weeks, parents=samples_parents())
+                ready |= weeks
+                return
+        if time.monotonic() > deadline:
+            raise StoreAway("another session has been making partitions for a minute: try again")
+        time.sleep(0.1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from .recompute import COLUMNS, DAY_ROWS, HOUR_ROWS, snapshot
+from .recompute import COLUMNS, DAY_ROWS, HOUR_ROWS, snapshot, still_kept
 
 __all__ = ["wrong_day_rollups", "wrong_hour_rollups"]
 
-# Those that nothing marks as changed: rollups of the others do not count, and may differ.
-_UNMARKED = """
-SELECT m.id FROM metering_meter m
-WHERE NOT EXISTS (SELECT FROM metering_rollupmark k WHERE k.meter_id = m.id AND k.hour >= %(start)s AND k.hour < %(end)s)
+# Those that nothing marks as changed: rollups of the others do not count, and may differ. Below a floor rollups are left as they were.
+_UNMARKED = f"""
+SELECT m.id FROM metering_meter m WHERE {still_kept("m.id", "%(start)s")}
+  AND NOT EXISTS (SELECT FROM metering_rollupmark k WHERE k.meter_id = m.id AND k.hour >= %(start)s AND k.hour < %(end)s)
   AND NOT EXISTS (SELECT FROM metering_rollupdaymark d WHERE d.meter_id = m.id AND d.day = %(day)s)
 """
 

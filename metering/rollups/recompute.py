@@ -10,21 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from .arithmetic import HOLD_SECONDS
 
-__all__ = ["COLUMNS", "DAY_ROWS", "HOUR_ROWS", "recompute_day", "recompute_hour", "snapshot"]
+__all__ = ["COLUMNS", "DAY_ROWS", "HOUR_ROWS", "mark_all", "recompute_day", "recompute_hour", "snapshot", "still_kept"]
 
 COLUMNS = """time, meter_id, resource_id, dimension_set_id, sample_count, opens, closes, first_at, first_id, first_volume,
     last_at, last_id, last_volume, volume_sum, volume_square_sum, volume_min, volume_max, increase, integral"""
 
-# Below the floor of its class a meter's samples go or have gone: what they came to is left as it is.
-_STILL_KEPT = """NOT EXISTS (
+
+def still_kept(meter: str, moment: str) -> str:
+    """SQL of whether a meter's samples of a time are still kept: below the floor they go or have gone, and what they came to is left."""
+    return f"""NOT EXISTS (
     SELECT FROM metering_retentionfloor f JOIN metering_retentionclass c ON f.subject = 'samples.' || c.name
-    JOIN metering_meter m ON m.retention_class = c.id WHERE m.id = gone.meter_id AND f.floor_at > %s)"""
+    JOIN metering_meter m ON m.retention_class = c.id WHERE m.id = {meter} AND f.floor_at > {moment})"""
+
 
 # A step belongs to its later sample, a held value to the sample that holds it. Within an hour no value is held for too long.
 HOUR_ROWS = """
@@ -72,9 +76,9 @@ def recompute_hour(hour: datetime, meters: Sequence[int]) -> bool:
     """Replace the rollups of these meters, as far as the hour is marked for them. False when it was not."""
     with snapshot() as cursor:
         cursor.execute(
-            "WITH gone AS (DELETE FROM metering_rollupmark WHERE hour = %s AND meter_id = ANY(%s) RETURNING meter_id)"
-            f" SELECT DISTINCT meter_id FROM gone WHERE {_STILL_KEPT}",
-            [hour, list(meters), hour],
+            "WITH gone AS (DELETE FROM metering_rollupmark WHERE hour = %s AND meter_id = ANY(%s) RETURNING meter_id, hour)"
+            f" SELECT DISTINCT meter_id FROM gone WHERE {still_kept('gone.meter_id', 'gone.hour')}",
+            [hour, list(meters)],
         )
         marked = [meter for (meter,) in cursor.fetchall()]
         if not marked:
@@ -109,6 +113,19 @@ def recompute_day(day: datetime, meters: Sequence[int]) -> bool:
         cursor.execute("DELETE FROM metering_rollupday WHERE time = %(start)s AND meter_id = ANY(%(meters)s)", span)
         cursor.execute(f"INSERT INTO metering_rollupday ({COLUMNS}) {DAY_ROWS}", span)
     return True
+
+
+def mark_all() -> None:
+    """Mark every hour and day that there are rollups of, so that they are made anew, whatever they were made from."""
+    marks = {
+        "metering_rolluphour": f"metering_rollupmark (batch_id, hour, meter_id) SELECT DISTINCT '{UUID(int=0)}'::uuid,",
+        "metering_rollupday": "metering_rollupdaymark (day, meter_id) SELECT DISTINCT",
+    }
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table, marked in marks.items():
+            cursor.execute(
+                f"INSERT INTO {marked} time, meter_id FROM {table} p WHERE {still_kept('p.meter_id', 'p.time')}"
+            )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from metering.collector.rebuilding import remove_strays
 from metering.housekeeping.rebuild import rebuild
 from metering.housekeeping.rolling import keep_rollups
 from metering.models import Batch
+from metering.rollups.recompute import mark_all
 
 _SHOWN_EVERY = 200
 _ROLLING_SECONDS = 10.0
@@ -27,15 +28,25 @@ class Command(BaseCommand):
         try:
             left_alone = self._rebuild()
             self.stdout.write(f"{remove_strays()} samples removed that no batch has")
-            while not (rolled := keep_rollups(timezone.now(), seconds=_ROLLING_SECONDS)).is_done:
-                self.stderr.write(f"{rolled.hours} hours and {rolled.days} days rolled up, more to do")
+            mark_all()
+            self._make_rollups()
         except StoreAway as error:
             raise CommandError(f"the store is away: {error}") from error
         if left_alone:
             raise CommandError(f"{left_alone} batches could not be rebuilt")
 
+    def _make_rollups(self) -> None:
+        hours = days = 0
+        is_done = False
+        while not is_done:
+            rolled = keep_rollups(timezone.now(), seconds=_ROLLING_SECONDS)
+            hours, days, is_done = hours + rolled.hours, days + rolled.days, rolled.is_done
+            if not is_done:
+                self.stderr.write(f"{hours} hours and {days} days rolled up, more to do")
+        self.stdout.write(f"{hours} hours and {days} days rolled up")
+
     def _rebuild(self) -> int:
-        total, samples, left_alone = Batch.objects.count(), 0, 0
+        total, number, samples, left_alone = Batch.objects.count(), 0, 0, 0
         for number, (count, problem) in enumerate(rebuild(), start=1):
             samples += count
             if problem:
@@ -43,5 +54,8 @@ class Command(BaseCommand):
                 self.stdout.write(problem)
             if number % _SHOWN_EVERY == 0:
                 self.stderr.write(f"{number} of {total} batches, {samples} samples")
-        self.stdout.write(f"{total} batches, {samples} samples written again")
+        passed = (
+            f"; {total - number} whose bodies retention has dropped were left as they are" if number < total else ""
+        )
+        self.stdout.write(f"{number - left_alone} batches, {samples} samples written again{passed}")
         return left_alone
