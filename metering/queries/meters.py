@@ -8,7 +8,7 @@ from .conditions import SERIES, meter_conditions, owner_conditions, state_condit
 from .database import Statement, fetch_all
 from .filters import SampleFilter, Scope
 
-__all__ = ["MeterRow", "list_meters", "list_unique_meters"]
+__all__ = ["KnownMeter", "MeterRow", "find_meters", "list_meters", "list_unique_meters"]
 
 
 class MeterRow(NamedTuple):
@@ -21,6 +21,14 @@ class MeterRow(NamedTuple):
     project_id: str | None = None
     user_id: str | None = None
     source: str | None = None
+
+
+class KnownMeter(NamedTuple):
+    """A meter as the tables of samples and rollups know it."""
+
+    id: int
+    unit: str
+    retention_class: int
 
 
 # The newest sample of a pair; a pair that has none yet drops out.
@@ -42,6 +50,15 @@ _METERED_LAST = """
     ) later
     WHERE other.resource_id = r.resource_id AND other.id <> r.id AND (later.timestamp, later.id) > (newest.timestamp, newest.id)
 )"""
+
+
+def find_meters(name: str | None) -> list[KnownMeter]:
+    """The meters of this name (all, when it is None), ascending by id. None of them will ever be another or be deleted."""
+    named = Statement("") if name is None else Statement(" WHERE name = %s", (name,))
+    rows = fetch_all(
+        Statement("SELECT id, unit, retention_class FROM metering_meter").then_all(named).then(" ORDER BY id")
+    )
+    return [KnownMeter(*row) for row in rows]
 
 
 def list_meters(wanted: SampleFilter, *, scope: Scope, limit: int) -> list[MeterRow]:

@@ -85,7 +85,9 @@ class CalendarBuckets:
         return [edge for edge in self.edges if low < edge < high]
 
     def start_of(self, moment: str) -> Statement:
-        return Statement(f"(SELECT edges[width_bucket({moment}, edges)] FROM calendar)")
+        # Looked up once, not for each row.
+        edges = "(SELECT edges FROM calendar)"
+        return Statement(f"({edges})[width_bucket({moment}, {edges})]")
 
     def overlapping(self, start: str, end: str) -> Statement:
         return Statement(

@@ -11,6 +11,7 @@ from django.conf import settings
 from metering.queries.database import fetch_all
 from metering.queries.errors import TooManyRows
 from metering.queries.floors import check_floor
+from metering.queries.meters import find_meters
 
 from .buckets import CalendarBuckets
 from .request import STANDARD_FUNCTIONS, Aggregate, StatisticsRequest
@@ -31,9 +32,8 @@ def compute(request: StatisticsRequest) -> list[StatisticsRow]:
     when the window begins before the time from which samples are kept.
     """
     check_floor(request.wanted)
-    planned = plan(request, request.aggregates or _STANDARD)
     most = settings.CELOMETER_STATISTICS_MAX_ROWS
-    rows = fetch_all(statistics_statement(planned, limit=most + 1))
+    planned, rows = _ask(request, limit=most + 1)
     if len(rows) > most:
         period = request.calendar.unit if request.calendar else request.period_seconds
         raise TooManyRows(
@@ -42,6 +42,17 @@ def compute(request: StatisticsRequest) -> list[StatisticsRow]:
             value=period,
         )
     return [_row(row, planned) for row in rows]
+
+
+def _ask(request: StatisticsRequest, *, limit: int) -> tuple[Plan, list[tuple[Any, ...]]]:
+    """The rows of all meters of the name. Meters are never deleted: when there are the same afterwards, there were no others meanwhile."""
+    meters = find_meters(request.wanted.meter)
+    while True:
+        planned = plan(request, request.aggregates or _STANDARD, meters)
+        rows = fetch_all(statistics_statement(planned, limit=limit)) if meters else []
+        known, meters = meters, find_meters(request.wanted.meter)
+        if meters == known:
+            return planned, rows
 
 
 def explain(request: StatisticsRequest) -> str:

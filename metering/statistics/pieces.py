@@ -2,17 +2,20 @@
 
 Days and hours with a mark are left out, and their samples taken instead, by the marks that this very statement sees: rollups, marks and
 samples are of one snapshot.
+
+All branches have columns of the very same types: only then the store sees through their union, and reads of each what is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 
-from metering.queries.conditions import meter_conditions, owner_conditions, sample_conditions
+from metering.queries.conditions import owner_conditions, sample_conditions
 from metering.queries.database import Statement
+from metering.queries.meters import KnownMeter
 
 from .coverage import BEGINNING, Coverage, Span
 from .request import StatisticsRequest
@@ -22,16 +25,15 @@ __all__ = ["DIMENSIONS", "NO_DOCUMENT", "STATE", "Document", "Pieces", "relation
 # So many spans are written into the statement one by one, where the store can plan for each; more are looked up one after the other.
 _MOST_BRANCHES = 4
 _NO_ID = "'00000000-0000-0000-0000-000000000000'::uuid"
-_COLUMNS = """meter_id, unit, chain_id, series_resource, resource_id, project_id, user_id, source, asked, inside, document_id,
- unit_at, unit_id, opens, closes, first_at, first_id, first_volume, last_at, last_id, last_volume, sample_count,
+_COLUMNS = """meter_id, resource_id, asked, inside, document_id, unit_at, unit_id, opens, closes,
+ first_at, first_id, first_volume, last_at, last_id, last_volume, sample_count,
  volume_sum, volume_square_sum, volume_min, volume_max, increase, integral"""
-_OWNER = "w.meter_id, w.unit, w.chain_id, w.id, w.resource_id, w.project_id, w.user_id, w.source"
 _VALUES = """p.first_at, p.first_id, p.first_volume, p.last_at, p.last_id, p.last_volume, p.sample_count,
  p.volume_sum, p.volume_square_sum, p.volume_min, p.volume_max, p.increase, p.integral"""
-_SAMPLE_VALUES = """s.timestamp, s.id, s.volume, s.timestamp, s.id, s.volume, 1,
- s.volume, s.volume * s.volume, s.volume, s.volume, 0, 0"""
+_SAMPLE_VALUES = """s.timestamp, s.id, s.volume, s.timestamp, s.id, s.volume, 1::bigint,
+ s.volume, s.volume * s.volume, s.volume, s.volume, 0::numeric, 0::numeric"""
 _SPANS = "unnest(%s::timestamptz[], %s::timestamptz[]) AS span(low_at, high_at)"
-_NEARBY = "interval '8 days'"
+_NEARBY = timedelta(days=8)
 
 
 @dataclass(frozen=True)
@@ -56,31 +58,55 @@ DIMENSIONS = Document(
 
 @dataclass(frozen=True)
 class Pieces:
-    """What to read. ``along_chains``: also what others than asked for own of the same things, for steps lead from owner to owner.
+    """What to read of which meters. ``along_chains``: also what others than asked for own of the same things, for steps lead from
+    owner to owner.
 
     ``looks_back_seconds``: the last sample of each chain before the window comes along (``inside`` is false for it), if it is not older;
     None however old it is, 0 not at all.
     """
 
     request: StatisticsRequest
+    meters: Sequence[KnownMeter]
     coverage: Coverage
     document: Document
     along_chains: bool
     looks_back_seconds: int | None
 
+    def meters_of(self, alias: str) -> Statement:
+        """The condition that rows are of these meters. Numbers, not a join: of them the store knows how many rows there are."""
+        return Statement(f" AND {alias}.meter_id IN %s", (tuple(meter.id for meter in self.meters),))
+
+    def samples_of(self, alias: str) -> Statement:
+        """The same for samples, whose tables are told apart by class first."""
+        classes = tuple(sorted({meter.retention_class for meter in self.meters}))
+        return self.meters_of(alias).then(f" AND {alias}.retention_class IN %s", classes)
+
+    def owned(self, column: str) -> Statement:
+        """The condition that a resource's id is one of those to read; none when all are."""
+        owners = owner_conditions(self.request.wanted, self.request.scope)
+        if not owners.sql:
+            return owners
+        chosen = Statement(f" AND {column} IN (SELECT r.id FROM metering_resource r WHERE ")
+        if not self.along_chains:
+            return chosen.then("true").then_all(owners).then(")")
+        chains = Statement("r.chain_id IN (SELECT r.chain_id FROM metering_resource r WHERE true")
+        return chosen.then_all(chains, owners).then("))")
+
 
 def relations(pieces: Pieces) -> Statement:
-    """``WITH …, piece AS (…)``: everything that is to be aggregated, filtered by owner where ``asked`` is true, not yet by metadata."""
+    """``WITH …, piece AS (…)``: everything that is to be aggregated; along chains not yet by owner, and not yet by metadata."""
     coverage = pieces.coverage
     rolled = sorted((*coverage.days, *coverage.hours))
-    parts = [_meters(pieces), _series(pieces)]
+    parts = [_series(pieces)]
     branches = [_samples(pieces, span) for span in coverage.samples[:_MOST_BRANCHES]]
     if len(coverage.samples) > _MOST_BRANCHES:
-        branches = [_samples_within(pieces, Statement(f" {_SPANS},", _bounds(coverage.samples)))]
+        branches = [_samples_within(pieces, Statement(_SPANS, _bounds(coverage.samples)), coverage.samples)]
     if rolled:
-        parts += [_stale_hours(rolled), _stale_days(coverage.days)]
-        stale = "SELECT meter_id AS of_meter, hour AS low_at, hour + interval '1 hour' AS high_at FROM stale_hour"
-        branches.append(_samples_within(pieces, Statement(f" ({stale}) span,"), condition=" AND of_meter = w.meter_id"))
+        parts += [_stale_hours(pieces, rolled), _stale_days(pieces, coverage.days)]
+        stale = (
+            "(SELECT meter_id AS of_meter, hour AS low_at, hour + interval '1 hour' AS high_at FROM stale_hour) span"
+        )
+        branches.append(_samples_within(pieces, Statement(stale), rolled, condition=" AND span.of_meter = w.meter_id"))
         branches += _rollups(pieces)
     if pieces.looks_back_seconds != 0 and _start(coverage) > BEGINNING:
         branches.append(_before(pieces))
@@ -89,59 +115,47 @@ def relations(pieces: Pieces) -> Statement:
     return Statement("").then_all(*parts)
 
 
-def _meters(pieces: Pieces) -> Statement:
-    chosen = meter_conditions(pieces.request.wanted)
-    return Statement("WITH meter AS MATERIALIZED (SELECT m.id, m.unit FROM metering_meter m WHERE true").then_all(
-        chosen, Statement(")")
-    )
-
-
 def _series(pieces: Pieces) -> Statement:
-    owners = owner_conditions(pieces.request.wanted, pieces.request.scope)
-    asked, which = Statement("true"), owners
-    if pieces.along_chains and owners.sql:
-        asked = Statement("coalesce(true").then_all(owners).then(", false)")
-        chains = Statement(" AND r.chain_id IN (SELECT r.chain_id FROM metering_resource r WHERE true").then_all(owners)
-        which = chains.then(")")
+    """Pairs of meter and resource, for what is looked up one by one."""
     return (
         Statement(
-            ", series AS MATERIALIZED (SELECT m.id AS meter_id, m.unit, r.id, r.chain_id,"
-            " r.resource_id, r.project_id, r.user_id, r.source, "
+            "WITH series AS MATERIALIZED (SELECT x.meter_id, x.resource_id AS id FROM metering_series x WHERE true"
         )
-        .then_all(asked)
-        .then(
-            " AS asked FROM meter m JOIN metering_series x ON x.meter_id = m.id"
-            " JOIN metering_resource r ON r.id = x.resource_id WHERE true"
-        )
-        .then_all(which)
+        .then_all(pieces.meters_of("x"), pieces.owned("x.resource_id"))
         .then(")")
     )
 
 
-def _stale_hours(rolled: Sequence[Span]) -> Statement:
-    return Statement(
-        ", stale_hour AS MATERIALIZED (SELECT DISTINCT k.meter_id, k.hour"
-        f" FROM metering_rollupmark k JOIN meter m ON m.id = k.meter_id JOIN {_SPANS}"
-        " ON k.hour >= span.low_at AND k.hour < span.high_at)",
-        _bounds(rolled),
+def _stale_hours(pieces: Pieces, rolled: Sequence[Span]) -> Statement:
+    return (
+        Statement(
+            ", stale_hour AS MATERIALIZED (SELECT DISTINCT k.meter_id, k.hour"
+            f" FROM metering_rollupmark k JOIN {_SPANS} ON k.hour >= span.low_at AND k.hour < span.high_at WHERE true",
+            _bounds(rolled),
+        )
+        .then_all(pieces.meters_of("k"))
+        .then(")")
     )
 
 
-def _stale_days(days: Sequence[Span]) -> Statement:
+def _stale_days(pieces: Pieces, days: Sequence[Span]) -> Statement:
     """Days that are not valid: with a mark of their own or on one of their hours."""
-    return Statement(
-        ", stale_day AS MATERIALIZED (SELECT DISTINCT k.meter_id, k.day FROM ("
-        "SELECT meter_id, date_trunc('day', hour, 'UTC') AS day FROM stale_hour UNION ALL"
-        " SELECT d.meter_id, d.day FROM metering_rollupdaymark d JOIN meter m ON m.id = d.meter_id"
-        f") k JOIN {_SPANS} ON k.day >= span.low_at AND k.day < span.high_at)",
-        _bounds(days),
+    return (
+        Statement(
+            ", stale_day AS MATERIALIZED (SELECT DISTINCT k.meter_id, k.day FROM ("
+            "SELECT meter_id, date_trunc('day', hour, 'UTC') AS day FROM stale_hour UNION ALL"
+            " SELECT d.meter_id, d.day FROM metering_rollupdaymark d WHERE true"
+        )
+        .then_all(pieces.meters_of("d"))
+        .then(f") k JOIN {_SPANS} ON k.day >= span.low_at AND k.day < span.high_at)", *_bounds(days))
     )
 
 
 def _rollups(pieces: Pieces) -> list[Statement]:
     coverage = pieces.coverage
-    valid_day = " AND NOT EXISTS (SELECT FROM stale_day k WHERE k.meter_id = p.meter_id AND k.day = p.time)"
-    valid_hour = " AND NOT EXISTS (SELECT FROM stale_hour k WHERE k.meter_id = p.meter_id AND k.hour = p.time)"
+    # Looked up by hash: of many marks, as while the store is rebuilt, each row would else be compared with all.
+    valid_day = " AND (p.meter_id, p.time) NOT IN (SELECT k.meter_id, k.day FROM stale_day k)"
+    valid_hour = " AND (p.meter_id, p.time) NOT IN (SELECT k.meter_id, k.hour FROM stale_hour k)"
     days, hours = "metering_rollupday", "metering_rolluphour"
     found = [
         *_rollups_of(pieces, days, coverage.days, valid_day),
@@ -149,59 +163,68 @@ def _rollups(pieces: Pieces) -> list[Statement]:
     ]
     if coverage.days:
         # Of a day that is not valid, the hours that are.
-        source = Statement(
-            f" FROM stale_day span CROSS JOIN LATERAL (SELECT * FROM {hours} p WHERE p.meter_id = span.meter_id"
-            " AND p.time >= span.day AND p.time < span.day + interval '24 hours' OFFSET 0) p"
-        )
-        found.append(_rollup_rows(pieces, source).then(f" WHERE true{valid_hour}"))
+        within = " p.meter_id = span.meter_id AND p.time >= span.day AND p.time < span.day + interval '24 hours'"
+        found.append(_rollups_within(pieces, hours, Statement("stale_day span"), coverage.days, within + valid_hour))
     return found
 
 
 def _rollups_of(pieces: Pieces, table: str, spans: Sequence[Span], valid: str) -> list[Statement]:
     if len(spans) > _MOST_BRANCHES:
-        source = Statement(
-            f" FROM {_SPANS} CROSS JOIN LATERAL (SELECT * FROM {table} p WHERE p.time >= span.low_at"
-            " AND p.time < span.high_at AND p.meter_id IN (SELECT id FROM meter) OFFSET 0) p",
-            _bounds(spans),
-        )
-        return [_rollup_rows(pieces, source).then(f" WHERE true{valid}")]
+        within = " p.time >= span.low_at AND p.time < span.high_at"
+        return [_rollups_within(pieces, table, Statement(_SPANS, _bounds(spans)), spans, within + valid)]
     return [
-        _rollup_rows(pieces, Statement(f" FROM {table} p")).then(
-            f" WHERE p.time >= %s AND p.time < %s{valid}", low_at, high_at
+        _rollup_rows(pieces, Statement(f" FROM {table} p WHERE p.time >= %s AND p.time < %s", span)).then_all(
+            pieces.meters_of("p"), pieces.owned("p.resource_id"), Statement(valid)
         )
-        for low_at, high_at in spans
+        for span in spans
     ]
 
 
+def _rollups_within(pieces: Pieces, table: str, source: Statement, spans: Sequence[Span], condition: str) -> Statement:
+    """Rollups of spans that the store looks up one after the other."""
+    found = (
+        Statement(" FROM ")
+        .then_all(source)
+        .then(f" CROSS JOIN LATERAL (SELECT * FROM {table} p WHERE {condition}")
+        .then(" AND p.time >= %s AND p.time < %s", spans[0][0], spans[-1][1])
+        .then_all(pieces.meters_of("p"), pieces.owned("p.resource_id"))
+    )
+    return _rollup_rows(pieces, found.then(" OFFSET 0) p"))
+
+
 def _rollup_rows(pieces: Pieces, source: Statement) -> Statement:
-    columns = (
-        f"SELECT {_OWNER}, w.asked, true, {pieces.document.of_rollup}, p.time, {_NO_ID}, p.opens, p.closes, {_VALUES}"
-    )
-    return (
-        Statement(columns).then_all(source).then(" JOIN series w ON w.meter_id = p.meter_id AND w.id = p.resource_id")
-    )
+    columns = f"SELECT p.meter_id, p.resource_id, true, true, {pieces.document.of_rollup}, p.time, {_NO_ID}, p.opens, p.closes, {_VALUES}"
+    return Statement(columns).then_all(source)
 
 
 def _samples(pieces: Pieces, span: Span) -> Statement:
     """All samples of a span, whichever way the store finds best."""
     return (
         _sample_rows(pieces, inside=True)
-        .then(" FROM series w JOIN metering_sample s ON s.meter_id = w.meter_id AND s.resource_id = w.id")
+        .then(" FROM metering_sample s")
         .then(_state_join(pieces.document))
         .then(" WHERE s.timestamp >= %s AND s.timestamp < %s", *span)
+        .then_all(pieces.samples_of("s"), pieces.owned("s.resource_id"))
     )
 
 
-def _samples_within(pieces: Pieces, spans: Statement, *, condition: str = "") -> Statement:
-    """Samples of spans of which the store knows little when it plans: by index, series by series."""
+def _samples_within(pieces: Pieces, source: Statement, spans: Sequence[Span], *, condition: str = "") -> Statement:
+    """Samples of spans of which the store knows little when it plans: by index, series by series. None lies outside of ``spans``, which
+    spares the store to look at tables before and after.
+    """
     return (
         _sample_rows(pieces, inside=True)
-        .then(" FROM")
-        .then_all(spans)
+        .then(" FROM ")
+        .then_all(source)
         .then(
-            " series w CROSS JOIN LATERAL (SELECT * FROM metering_sample s WHERE s.meter_id = w.meter_id"
-            " AND s.resource_id = w.id AND s.timestamp >= span.low_at AND s.timestamp < span.high_at OFFSET 0) s"
+            ", series w CROSS JOIN LATERAL (SELECT * FROM metering_sample s WHERE s.meter_id = w.meter_id"
+            " AND s.resource_id = w.id AND s.timestamp >= span.low_at AND s.timestamp < span.high_at"
+            " AND s.timestamp >= %s AND s.timestamp < %s",
+            spans[0][0],
+            spans[-1][1],
         )
+        .then_all(pieces.samples_of("s"))
+        .then(" OFFSET 0) s")
         .then(_state_join(pieces.document))
         .then(f" WHERE true{condition}")
     )
@@ -211,12 +234,15 @@ def _before(pieces: Pieces) -> Statement:
     """The last sample of each chain before the window."""
     start, seconds = _start(pieces.coverage), pieces.looks_back_seconds
     if seconds is not None:
-        source = _last_sample(" AND s.timestamp > %s::timestamptz - make_interval(secs => %s)", start, start, seconds)
+        held_from = _earlier(start, timedelta(seconds=seconds))
+        source = _last_sample(pieces, Statement(" AND s.timestamp < %s AND s.timestamp > %s", (start, held_from)))
         found = Statement(" CROSS JOIN LATERAL (").then_all(source).then(") s")
     else:
         # However old it is. Looked for nearby first, because each older partition costs a look-up.
-        near = _last_sample(f" AND s.timestamp >= %s::timestamptz - {_NEARBY}", start, start)
-        far = _last_sample(f" AND near.id IS NULL AND s.timestamp < %s::timestamptz - {_NEARBY}", start, start)
+        near = _last_sample(
+            pieces, Statement(" AND s.timestamp < %s AND s.timestamp >= %s", (start, _earlier(start, _NEARBY)))
+        )
+        far = _last_sample(pieces, Statement(" AND near.id IS NULL AND s.timestamp < %s", (_earlier(start, _NEARBY),)))
         found = (
             Statement(" LEFT JOIN LATERAL (").then_all(near).then(") near ON true LEFT JOIN LATERAL (").then_all(far)
         ).then(
@@ -225,24 +251,27 @@ def _before(pieces: Pieces) -> Statement:
         )
     rows = _sample_rows(pieces, inside=False).then(" FROM series w").then_all(found)
     return (
-        Statement("SELECT * FROM (SELECT DISTINCT ON (last.meter_id, last.chain_id) last.* FROM (")
+        Statement("SELECT last.* FROM (SELECT DISTINCT ON (last.meter_id, r.chain_id) last.* FROM (")
         .then_all(rows.then(_state_join(pieces.document)))
-        .then(f") last ({_COLUMNS}) ORDER BY last.meter_id, last.chain_id, last.unit_at DESC, last.unit_id DESC) last")
+        .then(
+            f") last ({_COLUMNS}) JOIN metering_resource r ON r.id = last.resource_id"
+            " ORDER BY last.meter_id, r.chain_id, last.unit_at DESC, last.unit_id DESC) last"
+        )
     )
 
 
-def _last_sample(condition: str, start: object, *parameters: object) -> Statement:
-    return Statement(
-        "SELECT s.* FROM metering_sample s WHERE s.meter_id = w.meter_id AND s.resource_id = w.id"
-        f" AND s.timestamp < %s{condition} ORDER BY s.timestamp DESC, s.id DESC LIMIT 1",
-        (start, *parameters),
+def _last_sample(pieces: Pieces, condition: Statement) -> Statement:
+    return (
+        Statement("SELECT s.* FROM metering_sample s WHERE s.meter_id = w.meter_id AND s.resource_id = w.id")
+        .then_all(pieces.samples_of("s"), condition)
+        .then(" ORDER BY s.timestamp DESC, s.id DESC LIMIT 1")
     )
 
 
 def _sample_rows(pieces: Pieces, *, inside: bool) -> Statement:
     by_id = sample_conditions(replace(pieces.request.wanted, lower=None, upper=None))
     return (
-        Statement(f"SELECT {_OWNER}, w.asked")
+        Statement("SELECT s.meter_id, s.resource_id, true")
         .then_all(by_id)
         .then(
             f", {'true' if inside else 'false'}, {pieces.document.of_sample},"
@@ -257,6 +286,10 @@ def _state_join(document: Document) -> str:
 
 def _start(coverage: Coverage) -> datetime:
     return min(low for low, _ in (*coverage.days, *coverage.hours, *coverage.samples))
+
+
+def _earlier(moment: datetime, by: timedelta) -> datetime:
+    return moment - by if moment - BEGINNING > by else BEGINNING
 
 
 def _bounds(spans: Sequence[Span]) -> tuple[list[datetime], list[datetime]]:

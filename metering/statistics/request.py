@@ -35,7 +35,7 @@ STANDARD_FUNCTIONS = ("count", "min", "max", "sum", "avg")
 STEP_FUNCTIONS = ("increase", "rate", "integral")
 CARDINALITY, PERCENTILE, INTEGRAL = "cardinality", "percentile", "integral"
 FUNCTIONS = (*STANDARD_FUNCTIONS, "stddev", CARDINALITY, "first", "last", *STEP_FUNCTIONS, PERCENTILE)
-OWNER_FIELDS = ("user_id", "project_id", "resource_id", "source")
+OWNER_FIELDS = frozenset({"user_id", "project_id", "resource_id", "source"})
 _INTEGRAL_UNITS = ("hour", "second")
 _METADATA_PREFIX = "resource_metadata."
 # A bucket that begins today must end within the calendar.

@@ -7,6 +7,7 @@ among the buckets.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -22,13 +23,14 @@ from metering.queries.conditions import (
 )
 from metering.queries.database import Statement
 from metering.queries.filters import TimeBound, metadata_paths
+from metering.queries.meters import KnownMeter
 from metering.rollups.arithmetic import HOLD_SECONDS
 from metering.rollups.dimension_sets import covers
 
 from .buckets import Buckets, CalendarBuckets, OneBucket, StrideBuckets, calendar_edges
 from .coverage import BEGINNING, END, Coverage, Span, cover, samples_only
 from .pieces import DIMENSIONS, NO_DOCUMENT, STATE, Document, Pieces, relations
-from .request import STEP_FUNCTIONS, Aggregate, StatisticsRequest, metadata_key
+from .request import OWNER_FIELDS, STEP_FUNCTIONS, Aggregate, StatisticsRequest, metadata_key
 
 __all__ = ["FIXED_COLUMNS", "Plan", "plan", "statistics_statement"]
 
@@ -60,10 +62,13 @@ _FUNCTIONS = {
 
 
 class Plan:
-    """How a question is going to be answered."""
+    """How a question is going to be answered; ``meters`` are those of the name that is asked for."""
 
-    def __init__(self, request: StatisticsRequest, aggregates: tuple[Aggregate, ...]) -> None:
+    def __init__(
+        self, request: StatisticsRequest, aggregates: tuple[Aggregate, ...], meters: Sequence[KnownMeter]
+    ) -> None:
         self.request = request
+        self.meters = meters
         self.aggregates = aggregates
         functions = {aggregate.function for aggregate in aggregates}
         self.follows_steps = not functions.isdisjoint(STEP_FUNCTIONS)
@@ -86,6 +91,7 @@ class Plan:
             looks_back = HOLD_SECONDS if only_held else None
         return Pieces(
             self.request,
+            self.meters,
             self.coverage,
             self.document,
             along_chains=self.follows_steps,
@@ -93,9 +99,9 @@ class Plan:
         )
 
 
-def plan(request: StatisticsRequest, aggregates: tuple[Aggregate, ...]) -> Plan:
+def plan(request: StatisticsRequest, aggregates: tuple[Aggregate, ...], meters: Sequence[KnownMeter] = ()) -> Plan:
     """Decide what comes from rollups and what from samples."""
-    return Plan(request, aggregates)
+    return Plan(request, aggregates, meters)
 
 
 def _needs_samples(request: StatisticsRequest, aggregates: tuple[Aggregate, ...], document: Document) -> str:
@@ -110,8 +116,12 @@ def _needs_samples(request: StatisticsRequest, aggregates: tuple[Aggregate, ...]
 
 
 def _metadata_fields(request: StatisticsRequest, aggregates: tuple[Aggregate, ...]) -> list[str]:
-    fields = [*request.groups, *(aggregate.parameter or "" for aggregate in aggregates)]
-    return [key for key in map(metadata_key, fields) if key]
+    return [key for key in map(metadata_key, _fields(request, aggregates)) if key]
+
+
+def _fields(request: StatisticsRequest, aggregates: tuple[Aggregate, ...]) -> list[str]:
+    """What is grouped by or counted."""
+    return [*request.groups, *(aggregate.parameter or "" for aggregate in aggregates)]
 
 
 def _document(request: StatisticsRequest, aggregates: tuple[Aggregate, ...]) -> Document:
@@ -146,30 +156,45 @@ def statistics_statement(planned: Plan, *, limit: int) -> Statement:
     """Rows of unit, first time, last time, bucket start (null without period), each group, each aggregate.
 
     Ordered by bucket, then by which group's resources were stored first. First and last time are null in a row that holds nothing but a
-    value from an earlier one.
+    value from an earlier one. There must be meters.
     """
     request = planned.request
+    owners = owner_conditions(request.wanted, request.scope) if planned.follows_steps else Statement("")
     columns = [_column_of(planned, name) for name in request.groups]
     columns += [_aggregate(planned, aggregate) for aggregate in planned.aggregates]
     positions = ", ".join(["1", *(str(FIXED_COLUMNS + n) for n in range(1 + len(request.groups)))])
     statement = Statement("").then_all(relations(planned.pieces), _calendar(planned), _anchor(request))
-    statement = statement.then(f"SELECT p.unit, min(p.first_at){_OWN}, max(p.last_at){_OWN}, c.bucket_at")
+    statement = statement.then("SELECT ").then_all(_unit(planned.meters))
+    statement = statement.then(f", min(p.first_at){_OWN}, max(p.last_at){_OWN}, c.bucket_at")
     for column in columns:
         statement = statement.then(", ").then_all(column)
     statement = statement.then_all(_linked(planned), _contributions(planned))
+    if owners.sql or not OWNER_FIELDS.isdisjoint(_fields(request, planned.aggregates)):
+        statement = statement.then(" JOIN metering_resource r ON r.id = p.resource_id")
     if planned.document is not NO_DOCUMENT:
         statement = statement.then(f" JOIN {planned.document.relation} st ON st.id = p.document_id")
     return (
         statement.then(" WHERE p.asked")
-        .then_all(state_conditions(request.wanted))
-        .then(f" GROUP BY {positions} ORDER BY {FIXED_COLUMNS}, min(p.series_resource), 1 LIMIT %s", limit)
+        .then_all(owners, state_conditions(request.wanted))
+        .then(f" GROUP BY {positions} ORDER BY {FIXED_COLUMNS}, min(p.resource_id), 1 LIMIT %s", limit)
     )
+
+
+def _unit(meters: Sequence[KnownMeter]) -> Statement:
+    """The unit of a piece. Mostly there is one, which is no work for each row."""
+    units = {meter.unit: [other.id for other in meters if other.unit == meter.unit] for meter in meters}
+    if len(units) == 1:
+        return Statement("%s::text", tuple(units))
+    cases = Statement("CASE")
+    for unit, ids in units.items():
+        cases = cases.then(" WHEN p.meter_id IN %s THEN %s::text", tuple(ids), unit)
+    return cases.then(" END")
 
 
 def _column_of(planned: Plan, field: str) -> Statement:
     key = metadata_key(field)
     if key is None:
-        return Statement(f"p.{field}")
+        return Statement(f"r.{field}")
     places = metadata_paths(key)
     texts = ", ".join(["st.metadata #>> %s::text[]"] * len(places))
     return Statement(f"coalesce({texts})", tuple(list(place) for place in places))
@@ -196,8 +221,9 @@ def _linked(planned: Plan) -> Statement:
         return Statement(" FROM piece p")
     return Statement(
         " FROM (SELECT p.*, lag(p.last_volume) OVER chain AS previous, least(lead(p.first_at) OVER chain,"
-        " p.last_at + make_interval(secs => %s), %s) AS held_until FROM piece p WINDOW chain AS"
-        " (PARTITION BY p.meter_id, p.chain_id, p.opens OR p.closes ORDER BY p.unit_at, p.unit_id, p.closes)) p",
+        " p.last_at + make_interval(secs => %s), %s) AS held_until"
+        " FROM piece p JOIN metering_resource r ON r.id = p.resource_id WINDOW chain AS"
+        " (PARTITION BY p.meter_id, r.chain_id, p.opens OR p.closes ORDER BY p.unit_at, p.unit_id, p.closes)) p",
         (HOLD_SECONDS, planned.window[1]),
     )
 

@@ -16,7 +16,7 @@ from metering.collector import ingestion, posting
 from metering.queries.database import Statement, fetch_all
 from metering.queries.errors import QueryError, TooExpensive, TooManyRows
 from metering.queries.filters import SampleFilter, Scope, TimeBound
-from metering.statistics import Aggregate, StatisticsRequest, compute, parse_aggregates, parse_groups
+from metering.statistics import Aggregate, StatisticsRequest, compute, engine, parse_aggregates, parse_groups
 from tests.support.samples import at, make_sample, store_samples
 
 EVERYBODY = Scope(None)
@@ -204,10 +204,33 @@ def test_other_projects_are_left_out(db):
 
 
 def test_a_question_is_one_statement(db):
+    """Beside it only the meters of the name are looked up, before and after."""
     store_at(("2016-01-05T10:00:00", 1))
     with CaptureQueriesContext(connection) as queries:
         ask(period_seconds=60, groups=("project_id",))
-    assert len(queries) == 1
+    assert ["metering_sample" in query["sql"] for query in queries] == [False, True, False]
+
+
+def test_a_meter_that_appears_while_a_question_is_answered_is_in_the_answer(db, monkeypatch):
+    store_at(("2016-01-05T10:00:00", 1))
+    fetch = engine.fetch_all
+
+    def fetch_late(statement):
+        rows = fetch(statement)
+        monkeypatch.setattr(engine, "fetch_all", fetch)
+        store_at(("2016-01-05T10:00:00", 2), unit="B")
+        return rows
+
+    monkeypatch.setattr(engine, "fetch_all", fetch_late)
+    assert {row.unit: row.values["sum"] for row in ask()} == {"%": 1, "B": 2}
+    assert {row.unit: row.values["sum"] for row in ask(groups=("resource_id",))} == {"%": 1, "B": 2}
+
+
+def test_meters_of_one_unit_make_one_row(db):
+    store_at(("2016-01-05T10:00:00", 1))
+    store_at(("2016-01-05T10:00:00", 2), type="delta")
+    (row,) = ask()
+    assert row.values["sum"] == 3
 
 
 def test_more_rows_than_allowed_are_refused_by_name(db, settings):
