@@ -33,7 +33,8 @@ _VALUES = """p.first_at, p.first_id, p.first_volume, p.last_at, p.last_id, p.las
 _SAMPLE_VALUES = """s.timestamp, s.id, s.volume, s.timestamp, s.id, s.volume, 1::bigint,
  s.volume, s.volume * s.volume, s.volume, s.volume, 0::numeric, 0::numeric"""
 _SPANS = "unnest(%s::timestamptz[], %s::timestamptz[]) AS span(low_at, high_at)"
-_NEARBY = timedelta(days=8)
+_NEARBY, _HOUR = timedelta(days=8), timedelta(hours=1)
+_NOT_IN_LAST_HOUR = " AND (w.meter_id, r.chain_id) NOT IN (SELECT p.meter_id, p.chain_id FROM last_hour p)"
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,17 @@ class Pieces:
     along_chains: bool
     looks_back_seconds: int | None
 
+    @property
+    def classes(self) -> tuple[int, ...]:
+        return tuple(sorted({meter.retention_class for meter in self.meters}))
+
     def meters_of(self, alias: str) -> Statement:
         """The condition that rows are of these meters. Numbers, not a join: of them the store knows how many rows there are."""
         return Statement(f" AND {alias}.meter_id IN %s", (tuple(meter.id for meter in self.meters),))
 
     def samples_of(self, alias: str) -> Statement:
         """The same for samples, whose tables are told apart by class first."""
-        classes = tuple(sorted({meter.retention_class for meter in self.meters}))
-        return self.meters_of(alias).then(f" AND {alias}.retention_class IN %s", classes)
+        return self.meters_of(alias).then(f" AND {alias}.retention_class IN %s", self.classes)
 
     def owned(self, column: str) -> Statement:
         """The condition that a resource's id is one of those to read; none when all are."""
@@ -109,7 +113,11 @@ def relations(pieces: Pieces) -> Statement:
         branches.append(_samples_within(pieces, Statement(stale), rolled, condition=" AND span.of_meter = w.meter_id"))
         branches += _rollups(pieces)
     if pieces.looks_back_seconds != 0 and _start(coverage) > BEGINNING:
-        branches.append(_before(pieces))
+        has_hour = bool(rolled) and (_start(coverage) - BEGINNING) % _HOUR == timedelta(0)
+        if has_hour:
+            parts.append(_last_hour(pieces))
+            branches.append(_from_last_hour(pieces))
+        branches.append(_before(pieces, but=_NOT_IN_LAST_HOUR if has_hour else ""))
     united = reduce(lambda all_, branch: all_.then(" UNION ALL ").then_all(branch), branches)
     parts.append(Statement(f", piece ({_COLUMNS}) AS (").then_all(united).then(") "))
     return Statement("").then_all(*parts)
@@ -230,13 +238,42 @@ def _samples_within(pieces: Pieces, source: Statement, spans: Sequence[Span], *,
     )
 
 
-def _before(pieces: Pieces) -> Statement:
-    """The last sample of each chain before the window."""
+def _last_hour(pieces: Pieces) -> Statement:
+    """The hour before the window, as far as it is valid: of a chain that has samples in it, it knows the last one.
+
+    Below the floor samples have gone, and their hour knows more than they do: there it is left out.
+    """
+    hour = _start(pieces.coverage) - _HOUR
+    return (
+        Statement(", last_hour AS MATERIALIZED (SELECT p.*, r.chain_id FROM metering_rolluphour p")
+        .then(" JOIN metering_resource r ON r.id = p.resource_id WHERE p.closes AND p.time = %s", hour)
+        .then_all(pieces.meters_of("p"), pieces.owned("p.resource_id"))
+        .then(" AND p.meter_id NOT IN (SELECT k.meter_id FROM metering_rollupmark k WHERE k.hour = %s", hour)
+        .then_all(pieces.meters_of("k"))
+        .then(
+            ") AND NOT EXISTS (SELECT FROM metering_retentionfloor f JOIN metering_retentionclass c"
+            " ON f.subject = 'samples.' || c.name WHERE f.floor_at > %s AND c.id IN %s))",
+            hour,
+            pieces.classes,
+        )
+    )
+
+
+def _from_last_hour(pieces: Pieces) -> Statement:
+    return Statement(
+        f"SELECT p.meter_id, p.resource_id, true, false, {pieces.document.of_rollup}, p.last_at, p.last_id, true, true,"
+        " p.last_at, p.last_id, p.last_volume, p.last_at, p.last_id, p.last_volume, 1::bigint, p.last_volume,"
+        " p.last_volume * p.last_volume, p.last_volume, p.last_volume, 0::numeric, 0::numeric FROM last_hour p"
+    )
+
+
+def _before(pieces: Pieces, *, but: str) -> Statement:
+    """The last sample of each chain before the window; ``but``: a condition on the chains that are still to be looked for."""
     start, seconds = _start(pieces.coverage), pieces.looks_back_seconds
     if seconds is not None:
         held_from = _earlier(start, timedelta(seconds=seconds))
-        source = _last_sample(pieces, Statement(" AND s.timestamp < %s AND s.timestamp > %s", (start, held_from)))
-        found = Statement(" CROSS JOIN LATERAL (").then_all(source).then(") s")
+        held = _last_sample(pieces, Statement(" AND s.timestamp < %s AND s.timestamp > %s", (start, held_from)))
+        found = Statement(" CROSS JOIN LATERAL (").then_all(held).then(") s")
     else:
         # However old it is. Looked for nearby first, because each older partition costs a look-up.
         near = _last_sample(
@@ -249,7 +286,12 @@ def _before(pieces: Pieces) -> Statement:
             ") far ON true CROSS JOIN LATERAL (SELECT near.* WHERE near.id IS NOT NULL"
             " UNION ALL SELECT far.* WHERE far.id IS NOT NULL) s"
         )
-    rows = _sample_rows(pieces, inside=False).then(" FROM series w").then_all(found)
+    source = (
+        f" FROM (SELECT w.* FROM series w JOIN metering_resource r ON r.id = w.id WHERE true{but}) w"
+        if but
+        else " FROM series w"
+    )
+    rows = _sample_rows(pieces, inside=False).then(source).then_all(found)
     return (
         Statement("SELECT last.* FROM (SELECT DISTINCT ON (last.meter_id, r.chain_id) last.* FROM (")
         .then_all(rows.then(_state_join(pieces.document)))

@@ -223,7 +223,7 @@ def _linked(planned: Plan) -> Statement:
         " FROM (SELECT p.*, lag(p.last_volume) OVER chain AS previous, least(lead(p.first_at) OVER chain,"
         " p.last_at + make_interval(secs => %s), %s) AS held_until"
         " FROM piece p JOIN metering_resource r ON r.id = p.resource_id WINDOW chain AS"
-        " (PARTITION BY p.meter_id, r.chain_id, p.opens OR p.closes ORDER BY p.unit_at, p.unit_id, p.closes)) p",
+        " (PARTITION BY r.chain_id, p.meter_id, p.opens OR p.closes ORDER BY p.unit_at, p.unit_id, p.closes)) p",
         (HOLD_SECONDS, planned.window[1]),
     )
 
@@ -236,18 +236,26 @@ def _contributions(planned: Plan) -> Statement:
             "CASE WHEN NOT p.opens OR p.previous IS NULL THEN 0"
             " WHEN p.first_volume < p.previous THEN p.first_volume ELSE p.first_volume - p.previous END"
         )
+    start = planned.window[0].isoformat()
+    begins = f"greatest(p.last_at, '{start}'::timestamptz)"
+    is_held = f"p.closes AND p.held_until > {begins}"
+    if planned.has_integral and isinstance(planned.buckets, OneBucket):
+        # There is nothing to split: one row for each piece, which is half the work.
+        held = f"CASE WHEN {is_held} THEN p.last_volume * extract(epoch FROM p.held_until - {begins}) ELSE 0 END"
+        return Statement(
+            f" CROSS JOIN LATERAL (SELECT NULL::timestamptz AS bucket_at, p.inside AS is_own, {edge} AS edge_increase,"
+            f" CASE WHEN p.inside THEN p.integral ELSE 0 END + {held} AS integral WHERE p.inside OR {is_held}) c"
+        )
     own = Statement(" CROSS JOIN LATERAL (SELECT ").then_all(planned.buckets.start_of("p.first_at"))
     own = own.then(f" AS bucket_at, true AS is_own, {edge} AS edge_increase, p.integral AS integral WHERE p.inside")
     if not planned.has_integral:
         return own.then(") c")
-    start = planned.window[0].isoformat()
-    held = planned.buckets.overlapping(f"greatest(p.last_at, '{start}'::timestamptz)", "p.held_until")
     return (
         own.then(
             " UNION ALL SELECT b.bucket_at, false, 0, p.last_volume * extract(epoch FROM b.end_at - b.start_at) FROM ("
         )
-        .then_all(held)
-        .then(f") b WHERE p.closes AND p.held_until > greatest(p.last_at, '{start}'::timestamptz)) c")
+        .then_all(planned.buckets.overlapping(begins, "p.held_until"))
+        .then(f") b WHERE {is_held}) c")
     )
 
 
