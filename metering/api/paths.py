@@ -5,6 +5,7 @@ Servers decode ``%2F`` before a path is taken apart, so a name with a slash is e
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from .errors import Unacceptable
@@ -12,7 +13,9 @@ from .errors import Unacceptable
 __all__ = ["meter_path", "name_in_path", "resource_path", "sample_path"]
 
 
+@lru_cache(maxsize=4096)
 def meter_path(name: str) -> str:
+    # Remembered: a list of resources names the same few meters again and again.
     return f"/v2/meters/{_escaped(name)}"
 
 

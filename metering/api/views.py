@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils.cache import patch_vary_headers
+from django.utils.functional import cached_property
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -116,8 +117,13 @@ class ApiView(APIView):
 
     def absolute(self, path: str) -> str:
         """A path of the API as a URL: with the public host, and the prefix that the API is served under."""
+        return self._base + path
+
+    @cached_property
+    def _base(self) -> str:
+        # Django makes a view for each request, and a list of resources has a thousand links.
         prefix = self.request.META.get("SCRIPT_NAME", "").rstrip("/")
-        return f"{self.request.scheme}://{self.request.get_host()}{prefix}{path}"
+        return f"{self.request.scheme}://{self.request.get_host()}{prefix}"
 
 
 class OpenView(ApiView):

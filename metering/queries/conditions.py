@@ -6,6 +6,7 @@ with `` AND``, to stand behind a WHERE that is never empty.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from .database import Statement
@@ -90,12 +91,20 @@ def sample_source(wanted: SampleFilter) -> str:
     return " metering_sample s"
 
 
-def series_samples(columns: str, wanted: SampleFilter, *, series: str = "x") -> Statement:
-    """SELECT of the matching samples of one series, to be ordered and limited, then joined LATERAL."""
+def series_samples(
+    columns: str, wanted: SampleFilter, *, series: str = "x", classes: Sequence[int] | None = None
+) -> Statement:
+    """SELECT of the matching samples of one series, to be ordered and limited, then joined LATERAL.
+
+    With ``classes``, only of these retention classes. Where there is just one, its tables follow one another in time: the store then
+    goes from table to table until it has what it needs, and does not begin with a look into each.
+    """
     start = Statement(
         f"SELECT {columns} FROM{sample_source(wanted)}"
         f" WHERE s.meter_id = {series}.meter_id AND s.resource_id = {series}.resource_id"
     )
+    if classes is not None:
+        start = start.then(" AND s.retention_class IN %s", tuple(classes))
     return start.then_all(sample_conditions(wanted), state_conditions(wanted))
 
 

@@ -8,7 +8,7 @@ from .conditions import SERIES, meter_conditions, owner_conditions, state_condit
 from .database import Statement, fetch_all
 from .filters import SampleFilter, Scope
 
-__all__ = ["KnownMeter", "MeterRow", "find_meters", "list_meters", "list_unique_meters"]
+__all__ = ["KnownMeter", "MeterRow", "find_classes", "find_meters", "list_meters", "list_unique_meters"]
 
 
 class MeterRow(NamedTuple):
@@ -59,6 +59,12 @@ def find_meters(name: str | None) -> list[KnownMeter]:
         Statement("SELECT id, unit, retention_class FROM metering_meter").then_all(named).then(" ORDER BY id")
     )
     return [KnownMeter(*row) for row in rows]
+
+
+def find_classes() -> tuple[int, ...]:
+    """The retention classes of all meters, ascending; none as long as there is no meter. Like these, none is ever deleted."""
+    rows = fetch_all(Statement("SELECT DISTINCT retention_class FROM metering_meter ORDER BY 1"))
+    return tuple(class_id for (class_id,) in rows)
 
 
 def list_meters(wanted: SampleFilter, *, scope: Scope, limit: int) -> list[MeterRow]:

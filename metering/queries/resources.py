@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from .database import Statement, fetch_all
 from .filters import SampleFilter, Scope
 from .floors import check_floor
 from .metadata import flatten
+from .meters import find_classes
 
 __all__ = ["ResourceRow", "find_resource", "list_resources"]
 
@@ -57,9 +59,20 @@ ARRAY(SELECT m.name FROM metering_meter m WHERE EXISTS (
 def list_resources(wanted: SampleFilter, *, scope: Scope, limit: int, with_meters: bool) -> list[ResourceRow]:
     """One row for each resource id that has a matching sample, ascending by it. Raises NoLongerKept."""
     check_floor(wanted)
+    classes = find_classes()
+    while classes:
+        rows = fetch_all(_latest(wanted, scope, limit, classes, with_meters=with_meters))
+        known, classes = classes, find_classes()
+        # None came meanwhile: these were all.
+        if classes == known:
+            return [_row(row) for row in rows]
+    return []
+
+
+def _latest(wanted: SampleFilter, scope: Scope, limit: int, classes: Sequence[int], *, with_meters: bool) -> Statement:
     owners = owner_conditions(wanted, scope)
     visible = owner_conditions(SampleFilter(), scope)
-    samples = series_samples("s.timestamp, s.id, s.state_id", wanted)
+    samples = series_samples("s.timestamp, s.id, s.state_id", wanted, classes=classes)
     sql = _LATEST.format(
         meters=_METERS.format(owners=visible.sql) if with_meters else "ARRAY[]::text[]",
         owners=owners.sql,
@@ -74,7 +87,7 @@ def list_resources(wanted: SampleFilter, *, scope: Scope, limit: int, with_meter
         *owners.parameters,
         limit,
     )
-    return [_row(row) for row in fetch_all(Statement(sql, parameters))]
+    return Statement(sql, parameters)
 
 
 def find_resource(resource_id: str, *, scope: Scope) -> ResourceRow | None:

@@ -61,7 +61,7 @@ def _whole(window: Span, edges: Iterable[datetime], unit: timedelta) -> list[Spa
     low, high = -(-(window[0] - BEGINNING) // unit) * unit + BEGINNING, _floor(window[1], unit)
     if low >= high:
         return []
-    cut = sorted({_floor(edge, unit) for edge in edges if edge != _floor(edge, unit)})
+    cut = sorted({edge - rest for edge in edges if (rest := (edge - BEGINNING) % unit)})
     return _subtract([(low, high)], [(start, start + unit) for start in cut])
 
 

@@ -25,7 +25,8 @@ Absolute = Callable[[str], str]
 
 def format_time(at: datetime | None) -> str | None:
     """ISO 8601 in UTC without a zone; microseconds only where there are some."""
-    return at.replace(tzinfo=None).isoformat() if at else None
+    # All times are in UTC: what is cut off is +00:00.
+    return at.isoformat()[:-6] if at else None
 
 
 def sample_shape(row: SampleRow) -> dict[str, Any]:

@@ -229,4 +229,13 @@ def test_a_list_of_any_length_is_one_statement(db, ask):
     store_samples([make_sample(resource=f"r{number}") for number in range(50)])
     with CaptureQueriesContext(connection) as queries:
         ask()
-    assert len(queries) == 1
+    assert len([query for query in queries if "metering_sample" in query["sql"]]) == 1
+    # Beside it, which classes there are: before and after.
+    assert len(queries) <= 3
+
+
+def test_a_class_that_appears_while_resources_are_listed_is_looked_into(db, monkeypatch):
+    store_samples([make_sample(resource="r1")])
+    seen = iter([(7,), (0,), (0,)])
+    monkeypatch.setattr("metering.queries.resources.find_classes", lambda: next(seen))
+    assert [row.resource_id for row in resources()] == ["r1"]
