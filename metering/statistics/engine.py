@@ -41,7 +41,8 @@ def compute(request: StatisticsRequest) -> list[StatisticsRow]:
             "Take a longer period, a shorter time range, or fewer groups.",
             value=period,
         )
-    return [_row(row, planned) for row in rows]
+    keys = [aggregate.key for aggregate in planned.aggregates]
+    return [_row(row, planned, keys) for row in rows]
 
 
 def _ask(request: StatisticsRequest, *, limit: int) -> tuple[Plan, list[tuple[Any, ...]]]:
@@ -60,23 +61,24 @@ def explain(request: StatisticsRequest) -> str:
     return str(plan(request, request.aggregates or _STANDARD).coverage)
 
 
-def _row(row: tuple[Any, ...], planned: Plan) -> StatisticsRow:
-    request, wanted = planned.request, planned.request.wanted
+def _row(row: tuple[Any, ...], planned: Plan, keys: list[str]) -> StatisticsRow:
+    request = planned.request
     unit, first_at, last_at, bucket_at = row[:FIXED_COLUMNS]
-    groups = row[FIXED_COLUMNS : FIXED_COLUMNS + len(request.groups)]
-    values = row[FIXED_COLUMNS + len(request.groups) :]
+    groups, values = request.groups, row[FIXED_COLUMNS + len(request.groups) :]
     start_at, end_at = _period(planned, bucket_at, first_at, last_at)
-    found = {aggregate.key: value for aggregate, value in zip(planned.aggregates, values, strict=True)}
+    found = dict(zip(keys, values, strict=True))
     if "rate" in found:
         found["rate"] = _per_second(found["rate"], _seconds_within(planned, start_at, end_at))
+    duration = None
+    if first_at:
+        wanted = request.wanted
+        duration = clamp_duration(first_at, last_at, lower=wanted.lower_asked, upper=wanted.upper_asked)
     return StatisticsRow(
         unit=unit,
-        groups=dict(zip(request.groups, groups, strict=True)),
+        groups=dict(zip(groups, row[FIXED_COLUMNS:], strict=False)) if groups else {},
         period_start_at=start_at,
         period_end_at=end_at,
-        duration=clamp_duration(first_at, last_at, lower=wanted.lower_asked, upper=wanted.upper_asked)
-        if first_at
-        else None,
+        duration=duration,
         values=found,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -20,11 +19,10 @@ class Duration(NamedTuple):
     @property
     def seconds(self) -> Decimal:
         span = self.end_at - self.start_at
-        return Decimal(span.days * 86400 + span.seconds) + Decimal(span.microseconds) / 1_000_000
+        return Decimal(f"{span.days * 86400 + span.seconds}.{span.microseconds:06}")
 
 
-@dataclass(frozen=True, slots=True)
-class StatisticsRow:
+class StatisticsRow(NamedTuple):
     """Samples of one unit, group and period, aggregated.
 
     ``values`` holds a number for each aggregate's key, or None where there is none, as the average of no sample. ``groups`` holds a

@@ -96,9 +96,9 @@ def resource_shape(row: ResourceRow, absolute: Absolute) -> dict[str, Any]:
 
 def statistics_shape(row: StatisticsRow, request: StatisticsRequest) -> dict[str, Any]:
     """Standard functions stand at the top; when functions were chosen, all of these stand in ``aggregate`` and the others nowhere."""
-    duration = row.duration
+    duration, values = row.duration, row.values
     shape: dict[str, Any] = {
-        "groupby": dict(row.groups) if request.groups else None,
+        "groupby": row.groups if request.groups else None,
         "unit": row.unit,
         "period": _whole_seconds(row) if request.calendar else request.period_seconds,
         "period_start": format_time(row.period_start_at),
@@ -108,12 +108,12 @@ def statistics_shape(row: StatisticsRow, request: StatisticsRequest) -> dict[str
         "duration_end": format_time(duration.end_at) if duration else None,
     }
     for key in ("min", "max", "avg", "sum"):
-        if key in row.values:
-            shape[key] = _exact_or_null(row.values[key])
-    if "count" in row.values:
-        shape["count"] = row.values["count"]
+        if key in values:
+            shape[key] = _exact_or_null(values[key])
+    if "count" in values:
+        shape["count"] = values["count"]
     if request.aggregates:
-        shape["aggregate"] = {key: _exact_or_null(value) for key, value in row.values.items()}
+        shape["aggregate"] = {key: _exact_or_null(value) for key, value in values.items()}
     return shape
 
 
