@@ -27,12 +27,13 @@ from django.core.management import call_command
 from django.db import connection
 
 from benchmarks.figures import Figure
+from benchmarks.gates import expect
 from benchmarks.history import DENSE, SPARSE, History, load_history
 
 __all__ = ["measure_queries"]
 
 _BASELINE = "the same by plain SQL over samples"
-_ROUNDS, _WARM, _TIMED = 3, 3, 7
+_ROUNDS, _WARM, _TIMED = 7, 1, 3
 _START_SECONDS = 30.0
 _HOLD = "interval '1 hour'"
 
@@ -73,7 +74,7 @@ def measure_queries(*, resources: int, days: int) -> list[Figure]:
 
 
 def _compare(question: Question, fetch: Callable[[str], bytes]) -> float:
-    """How long the statement took, in ms. Raises AssertionError when the answer differs from its rows."""
+    """How long the statement took, in ms. Raises WrongAnswer when the answer differs from its rows."""
     with connection.cursor() as cursor:
         cursor.execute("SET jit = off")
         started = time.perf_counter()
@@ -81,10 +82,11 @@ def _compare(question: Question, fetch: Callable[[str], bytes]) -> float:
         expected = cursor.fetchall()
         elapsed = time.perf_counter() - started
     answer = json.loads(fetch(question.target), parse_float=Decimal, parse_int=Decimal)
-    found = question.read(answer)
-    if sorted(map(repr, found)) != sorted(repr(_plain(row)) for row in expected) or not found:
-        wrong = set(map(repr, found)) ^ {repr(_plain(row)) for row in expected}
-        raise AssertionError(f"{question.name}: {question.target} differs from the samples: {sorted(wrong)[:6]}")
+    found, plain = set(question.read(answer)), {_plain(row) for row in expected}
+    expect(
+        f"{question.name}: rows of {question.target} that the samples give, too", len(found & plain), len(found | plain)
+    )
+    expect(f"{question.name}: whether there is anything to time", bool(answer), True)
     return elapsed * 1000
 
 
