@@ -25,13 +25,28 @@ __all__ = ["DIMENSIONS", "NO_DOCUMENT", "STATE", "Document", "Pieces", "relation
 # So many spans are written into the statement one by one, where the store can plan for each; more are looked up one after the other.
 _MOST_BRANCHES = 4
 _NO_ID = "'00000000-0000-0000-0000-000000000000'::uuid"
-_COLUMNS = """meter_id, resource_id, asked, inside, document_id, unit_at, unit_id, opens, closes,
- first_at, first_id, first_volume, last_at, last_id, last_volume, sample_count,
- volume_sum, volume_square_sum, volume_min, volume_max, increase, integral"""
-_VALUES = """p.first_at, p.first_id, p.first_volume, p.last_at, p.last_id, p.last_volume, p.sample_count,
- p.volume_sum, p.volume_square_sum, p.volume_min, p.volume_max, p.increase, p.integral"""
-_SAMPLE_VALUES = """s.timestamp, s.id, s.volume, s.timestamp, s.id, s.volume, 1::bigint,
- s.volume, s.volume * s.volume, s.volume, s.volume, 0::numeric, 0::numeric"""
+_NO_TIME = "'-infinity'::timestamptz"
+_COLUMNS = "meter_id, resource_id, asked, inside, document_id"
+# Of each value: what it is of a rollup ``p``, of a sample ``s``, and what stands for it where nobody asks for it, which costs nothing.
+_VALUES = {
+    "unit_at": ("p.time", "s.timestamp", _NO_TIME),
+    "unit_id": (_NO_ID, "s.id", _NO_ID),
+    "opens": ("p.opens", "true", "true"),
+    "closes": ("p.closes", "true", "true"),
+    "first_at": ("p.first_at", "s.timestamp", _NO_TIME),
+    "first_id": ("p.first_id", "s.id", _NO_ID),
+    "first_volume": ("p.first_volume", "s.volume", "0::numeric"),
+    "last_at": ("p.last_at", "s.timestamp", _NO_TIME),
+    "last_id": ("p.last_id", "s.id", _NO_ID),
+    "last_volume": ("p.last_volume", "s.volume", "0::numeric"),
+    "sample_count": ("p.sample_count", "1::bigint", "0::bigint"),
+    "volume_sum": ("p.volume_sum", "s.volume", "0::numeric"),
+    "volume_square_sum": ("p.volume_square_sum", "s.volume * s.volume", "0::numeric"),
+    "volume_min": ("p.volume_min", "s.volume", "0::numeric"),
+    "volume_max": ("p.volume_max", "s.volume", "0::numeric"),
+    "increase": ("p.increase", "0::numeric", "0::numeric"),
+    "integral": ("p.integral", "0::numeric", "0::numeric"),
+}
 _SPANS = "unnest(%s::timestamptz[], %s::timestamptz[]) AS span(low_at, high_at)"
 _NEARBY, _HOUR = timedelta(days=8), timedelta(hours=1)
 _NOT_IN_LAST_HOUR = " AND (w.meter_id, r.chain_id) NOT IN (SELECT p.meter_id, p.chain_id FROM last_hour p)"
@@ -63,7 +78,7 @@ class Pieces:
     owner to owner.
 
     ``looks_back_seconds``: the last sample of each chain before the window comes along (``inside`` is false for it), if it is not older;
-    None however old it is, 0 not at all.
+    None however old it is, 0 not at all. ``needed``: the names of the values that are going to be looked at; others mean nothing.
     """
 
     request: StatisticsRequest
@@ -72,10 +87,23 @@ class Pieces:
     document: Document
     along_chains: bool
     looks_back_seconds: int | None
+    needed: frozenset[str]
 
     @property
     def classes(self) -> tuple[int, ...]:
         return tuple(sorted({meter.retention_class for meter in self.meters}))
+
+    @property
+    def names(self) -> str:
+        return ", ".join((_COLUMNS, *_VALUES))
+
+    def values(self, *, of_sample: bool) -> str:
+        """The values of a rollup ``p`` or of a sample ``s``."""
+        shown = [
+            (rolled, single)[of_sample] if name in self.needed else idle
+            for name, (rolled, single, idle) in _VALUES.items()
+        ]
+        return ", ".join(shown)
 
     def meters_of(self, alias: str) -> Statement:
         """The condition that rows are of these meters. Numbers, not a join: of them the store knows how many rows there are."""
@@ -119,7 +147,7 @@ def relations(pieces: Pieces) -> Statement:
             branches.append(_from_last_hour(pieces))
         branches.append(_before(pieces, but=_NOT_IN_LAST_HOUR if has_hour else ""))
     united = reduce(lambda all_, branch: all_.then(" UNION ALL ").then_all(branch), branches)
-    parts.append(Statement(f", piece ({_COLUMNS}) AS (").then_all(united).then(") "))
+    parts.append(Statement(f", piece ({pieces.names}) AS (").then_all(united).then(") "))
     return Statement("").then_all(*parts)
 
 
@@ -201,8 +229,10 @@ def _rollups_within(pieces: Pieces, table: str, source: Statement, spans: Sequen
 
 
 def _rollup_rows(pieces: Pieces, source: Statement) -> Statement:
-    columns = f"SELECT p.meter_id, p.resource_id, true, true, {pieces.document.of_rollup}, p.time, {_NO_ID}, p.opens, p.closes, {_VALUES}"
-    return Statement(columns).then_all(source)
+    values = pieces.values(of_sample=False)
+    return Statement(f"SELECT p.meter_id, p.resource_id, true, true, {pieces.document.of_rollup}, {values}").then_all(
+        source
+    )
 
 
 def _samples(pieces: Pieces, span: Span) -> Statement:
@@ -245,7 +275,10 @@ def _last_hour(pieces: Pieces) -> Statement:
     """
     hour = _start(pieces.coverage) - _HOUR
     return (
-        Statement(", last_hour AS MATERIALIZED (SELECT p.*, r.chain_id FROM metering_rolluphour p")
+        Statement(
+            ", last_hour AS MATERIALIZED (SELECT p.meter_id, p.resource_id, p.last_at AS timestamp, p.last_id AS id,"
+            f" p.last_volume AS volume, {pieces.document.of_rollup} AS document_id, r.chain_id FROM metering_rolluphour p"
+        )
         .then(" JOIN metering_resource r ON r.id = p.resource_id WHERE p.closes AND p.time = %s", hour)
         .then_all(pieces.meters_of("p"), pieces.owned("p.resource_id"))
         .then(" AND p.meter_id NOT IN (SELECT k.meter_id FROM metering_rollupmark k WHERE k.hour = %s", hour)
@@ -260,11 +293,8 @@ def _last_hour(pieces: Pieces) -> Statement:
 
 
 def _from_last_hour(pieces: Pieces) -> Statement:
-    return Statement(
-        f"SELECT p.meter_id, p.resource_id, true, false, {pieces.document.of_rollup}, p.last_at, p.last_id, true, true,"
-        " p.last_at, p.last_id, p.last_volume, p.last_at, p.last_id, p.last_volume, 1::bigint, p.last_volume,"
-        " p.last_volume * p.last_volume, p.last_volume, p.last_volume, 0::numeric, 0::numeric FROM last_hour p"
-    )
+    values = pieces.values(of_sample=True)
+    return Statement(f"SELECT s.meter_id, s.resource_id, true, false, s.document_id, {values} FROM last_hour s")
 
 
 def _before(pieces: Pieces, *, but: str) -> Statement:
@@ -296,7 +326,7 @@ def _before(pieces: Pieces, *, but: str) -> Statement:
         Statement("SELECT last.* FROM (SELECT DISTINCT ON (last.meter_id, r.chain_id) last.* FROM (")
         .then_all(rows.then(_state_join(pieces.document)))
         .then(
-            f") last ({_COLUMNS}) JOIN metering_resource r ON r.id = last.resource_id"
+            f") last ({pieces.names}) JOIN metering_resource r ON r.id = last.resource_id"
             " ORDER BY last.meter_id, r.chain_id, last.unit_at DESC, last.unit_id DESC) last"
         )
     )
@@ -315,10 +345,7 @@ def _sample_rows(pieces: Pieces, *, inside: bool) -> Statement:
     return (
         Statement("SELECT s.meter_id, s.resource_id, true")
         .then_all(by_id)
-        .then(
-            f", {'true' if inside else 'false'}, {pieces.document.of_sample},"
-            f" s.timestamp, s.id, true, true, {_SAMPLE_VALUES}"
-        )
+        .then(f", {'true' if inside else 'false'}, {pieces.document.of_sample}, {pieces.values(of_sample=True)}")
     )
 
 

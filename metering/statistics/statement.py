@@ -7,6 +7,7 @@ among the buckets.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -83,8 +84,8 @@ class Plan:
         today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
         return cover(self.window, self.buckets, horizon=today + timedelta(days=1))
 
-    @property
-    def pieces(self) -> Pieces:
+    def pieces(self, needed: frozenset[str]) -> Pieces:
+        """What to read, when so much of it is going to be looked at."""
         looks_back = 0
         if self.follows_steps:
             only_held = all(a.function not in ("increase", "rate") for a in self.aggregates)
@@ -96,6 +97,7 @@ class Plan:
             self.document,
             along_chains=self.follows_steps,
             looks_back_seconds=looks_back,
+            needed=needed,
         )
 
 
@@ -163,8 +165,7 @@ def statistics_statement(planned: Plan, *, limit: int) -> Statement:
     columns = [_column_of(planned, name) for name in request.groups]
     columns += [_aggregate(planned, aggregate) for aggregate in planned.aggregates]
     positions = ", ".join(["1", *(str(FIXED_COLUMNS + n) for n in range(1 + len(request.groups)))])
-    statement = Statement("").then_all(relations(planned.pieces), _calendar(planned), _anchor(request))
-    statement = statement.then("SELECT ").then_all(_unit(planned.meters))
+    statement = Statement("SELECT ").then_all(_unit(planned.meters))
     statement = statement.then(f", min(p.first_at){_OWN}, max(p.last_at){_OWN}, c.bucket_at")
     for column in columns:
         statement = statement.then(", ").then_all(column)
@@ -173,11 +174,14 @@ def statistics_statement(planned: Plan, *, limit: int) -> Statement:
         statement = statement.then(" JOIN metering_resource r ON r.id = p.resource_id")
     if planned.document is not NO_DOCUMENT:
         statement = statement.then(f" JOIN {planned.document.relation} st ON st.id = p.document_id")
-    return (
+    statement = (
         statement.then(" WHERE p.asked")
         .then_all(owners, state_conditions(request.wanted))
         .then(f" GROUP BY {positions} ORDER BY {FIXED_COLUMNS}, min(p.resource_id), 1 LIMIT %s", limit)
     )
+    # What is not named here is not read: a row is half as long without it.
+    needed = frozenset(re.findall(r"\bp\.(\w+)", statement.sql))
+    return Statement("").then_all(relations(planned.pieces(needed)), _calendar(planned), _anchor(request), statement)
 
 
 def _unit(meters: Sequence[KnownMeter]) -> Statement:
