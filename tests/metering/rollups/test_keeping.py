@@ -22,6 +22,7 @@ from metering.messages import Meter, Resource, Sample, sample_id
 from metering.models import RollupDay, RollupDayMark, RollupHour, RollupMark
 from metering.models import Sample as StoredSample
 from metering.queries.filters import MetadataMatch, SampleFilter, Scope, TimeBound
+from metering.retention.floors import raise_floor
 from metering.rollups.arithmetic import Reading, fold, join
 from metering.rollups.dimension_sets import covers, take_dimensions
 from metering.rollups.recompute import recompute_hour
@@ -136,6 +137,36 @@ def test_a_month_is_the_sum_of_its_days(rolling_store):
         for name in ("increase", "integral/second"):
             assert sum(row.values[name] or 0 for row in days) == whole.values[name]
         keep_rollups(AFTERWARDS)
+
+
+def test_a_window_begins_with_the_last_value_before_it(rolling_store):
+    """23:20, then 00:05: asked from midnight on, before and after the hours are rolled up, and when one more comes late."""
+    agent = EnrolledAgent()
+    ingest(agent.message([sample(680, 10), sample(725, 16)]))
+    for _ in range(2):
+        assert [tuple(row.values.values()) for row in ask(days=(1, 3))] == [(6, 10 * 300 + 16 * 3600)]
+        keep_rollups(AFTERWARDS)
+    ingest(agent.message([sample(710, 13, project="p2")]))
+    for _ in range(2):
+        assert [tuple(row.values.values()) for row in ask(days=(1, 3))] == [(3, 13 * 300 + 16 * 3600)]
+        assert [row.values["increase"] for row in ask(days=(1, 3), project="p1")] == [3]
+        keep_rollups(AFTERWARDS)
+
+
+def test_a_step_into_a_window_may_come_from_long_before_it(rolling_store):
+    ingest(EnrolledAgent().message([sample(300, 10), sample(725, 16)]))
+    for _ in range(2):
+        assert [tuple(row.values.values()) for row in ask(days=(1, 3))] == [(6, 16 * 3600)]
+        keep_rollups(AFTERWARDS)
+
+
+def test_a_rollup_below_the_floor_gives_a_window_no_value_that_its_samples_do_not(rolling_store):
+    ingest(EnrolledAgent().message([sample(680, 10), sample(725, 16)]))
+    keep_rollups(AFTERWARDS)
+    midnight = NOON.replace(hour=0) + timedelta(days=1)
+    raise_floor("samples.standard", midnight)
+    StoredSample.objects.filter(timestamp__lt=midnight).delete()
+    assert [tuple(row.values.values()) for row in ask(days=(1, 3))] == [(0, 16 * 3600)]
 
 
 def test_a_gap_longer_than_the_bound_is_not_bridged(rolling_store):
