@@ -79,7 +79,7 @@ def load_history(resources: int, days: int) -> History:
     things = {"resources": ids.resources, "states": ids.states, "positions": list(range(resources))}
     samples = 0
     with connection.cursor() as cursor:
-        # The past may be lost with the machine: it takes a third of the time so.
+        # A store for measuring may be lost with the machine: its commits need not wait for the disk.
         cursor.execute("SET synchronous_commit = off")
         for meter, meter_id in zip(body.meters, ids.meters, strict=True):
             seconds = _DENSE_SECONDS if meter.name == DENSE else _SPARSE_SECONDS

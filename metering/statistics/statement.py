@@ -179,7 +179,7 @@ def statistics_statement(planned: Plan, *, limit: int) -> Statement:
         .then_all(owners, state_conditions(request.wanted))
         .then(f" GROUP BY {positions} ORDER BY {FIXED_COLUMNS}, min(p.resource_id), 1 LIMIT %s", limit)
     )
-    # What is not named here is not read: a row is half as long without it.
+    # What is not named here is not read.
     needed = frozenset(re.findall(r"\bp\.(\w+)", statement.sql))
     return Statement("").then_all(relations(planned.pieces(needed)), _calendar(planned), _anchor(request), statement)
 
@@ -244,7 +244,7 @@ def _contributions(planned: Plan) -> Statement:
     begins = f"greatest(p.last_at, '{start}'::timestamptz)"
     is_held = f"p.closes AND p.held_until > {begins}"
     if planned.has_integral and isinstance(planned.buckets, OneBucket):
-        # There is nothing to split: one row for each piece, which is half the work.
+        # There is nothing to split: one row for each piece will do.
         held = f"CASE WHEN {is_held} THEN p.last_volume * extract(epoch FROM p.held_until - {begins}) ELSE 0 END"
         return Statement(
             f" CROSS JOIN LATERAL (SELECT NULL::timestamptz AS bucket_at, p.inside AS is_own, {edge} AS edge_increase,"
