@@ -4,28 +4,23 @@
     python -m benchmarks --quick           # a reduced set
     python -m benchmarks storage latency   # these parts alone
 
-The servers are those of the wheels, durable as in production, in a temporary directory. A wrong answer ends the run.
+A wrong answer ends the run.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from config.launch.broker import EmbeddedBroker
-from config.launch.postgres import EmbeddedPostgres
+from benchmarks.servers import own_servers
 
-PARTS = ("ingest", "storage", "messages", "poll", "latency")
+PARTS = ("ingest", "growth", "queries", "storage", "messages", "poll", "latency")
 
 
 def main() -> int:
@@ -36,34 +31,12 @@ def main() -> int:
     unknown = [name for name in options.parts if name not in PARTS]
     if unknown:
         parser.error(f"part {unknown[0]!r}: expected one of {', '.join(PARTS)}")
-    directory = Path(tempfile.mkdtemp(prefix="celometer-bench-"))
-    directory.chmod(0o711)
-    postgres, broker = EmbeddedPostgres(directory / "postgres"), EmbeddedBroker(directory / "broker")
-    try:
-        os.environ.update(
-            CELOMETER_HOME=str(directory / "home"),
-            CELOMETER_SETTINGS="server",
-            CELOMETER_DATABASE_URL=postgres.start(),
-            CELOMETER_BROKER_URL=broker.start(),
-            CELOMETER_LOG_LEVEL="ERROR",
-        )
+    with own_servers():
         return _run([name for name in PARTS if name in options.parts or not options.parts], quick=options.quick)
-    finally:
-        broker.stop()
-        postgres.stop()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _run(parts: Sequence[str], *, quick: bool) -> int:
     """Measure the parts one after the other; the exit code."""
-    from config import env
-
-    env.select_settings()
-    import django
-
-    django.setup()
-    # The app must be this project's before anything is sent.
-    import config.celery  # noqa: F401
     from benchmarks.figures import RESULTS, Figure, show_figures, write_figures
     from benchmarks.machine import describe_machine
     from benchmarks.parts import measure_part

@@ -31,11 +31,13 @@ class Figure:
 
 
 def show_figures(sections: Mapping[str, Sequence[Figure]], *, console: Console) -> None:
-    """One table, a section for each part."""
+    """One table, a section for each part that measured something."""
     table = Table("figure", "value", "unit", "baseline", "ratio", "baseline is")
     for column in (1, 3, 4):
         table.columns[column].justify = "right"
     for title, figures in sections.items():
+        if not figures:
+            continue
         table.add_section()
         table.add_row(f"[bold]{title}[/bold]")
         for figure in figures:

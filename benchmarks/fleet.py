@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 from metering.messages import Link, Meter, PrivateKey, Resource, Sample, SealedBatch, seal_batch
 
-__all__ = ["seal_fleet"]
+__all__ = ["METERS", "instance", "seal_fleet"]
 
-_METERS = [
+METERS = [
     Meter("cpu", "cumulative", "ns"),
     Meter("vcpus", "gauge", "vcpu"),
     Meter("memory", "gauge", "MiB"),
@@ -26,7 +26,7 @@ _METERS = [
 
 def seal_fleet(*, batches: int, samples_per_batch: int, key: PrivateKey, agent: str) -> Iterator[SealedBatch]:
     """Batches as one agent would send them, five minutes apart, ending now."""
-    instances = [_instance(number) for number in range(samples_per_batch // len(_METERS))]
+    instances = [instance(number) for number in range(samples_per_batch // len(METERS))]
     stream, previous = uuid4(), ""
     first = (time.time_ns() // 1000) - batches * 300_000_000
     for number in range(batches):
@@ -34,7 +34,7 @@ def seal_fleet(*, batches: int, samples_per_batch: int, key: PrivateKey, agent: 
         samples = [
             Sample(meter, instance, due + 1234, str((number * 7919 + at * 104_729) % 10**12))
             for at, instance in enumerate(instances)
-            for meter in _METERS
+            for meter in METERS
         ]
         sealed = seal_batch(
             samples, key=key, agent=agent, source="compute", due=due, made=due, link=Link(stream, number + 1, previous)
@@ -43,7 +43,8 @@ def seal_fleet(*, batches: int, samples_per_batch: int, key: PrivateKey, agent: 
         yield sealed
 
 
-def _instance(number: int) -> Resource:
+def instance(number: int) -> Resource:
+    """One instance of the fleet."""
     return Resource(
         id=str(UUID(int=0x5B7E2C1A << 96 | number)),
         source="openstack",

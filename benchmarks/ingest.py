@@ -1,116 +1,113 @@
-"""What one collector process takes in, from the broker, beside raw COPY of the same rows into the same tables."""
+"""What collector processes take in, from the broker, beside raw COPY of the same rows into the same tables."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from time import perf_counter
 
 from django.db import connection, transaction
 
-from agents.node import publish_batch
+from benchmarks.collectors import collect, enroll
 from benchmarks.figures import Figure
 from benchmarks.fleet import seal_fleet
-from metering.messages import PrivateKey, SealedBatch
-from metering.models import Agent, AgentKey, Batch, Sample
+from benchmarks.gates import expect
+from metering.messages import SealedBatch
+from metering.models import Batch, Meter, Sample
 
-__all__ = ["measure_ingest"]
+__all__ = ["measure_growth", "measure_ingest", "measure_scaling"]
 
 _TABLES = ("metering_sample", "metering_rollupmark", "metering_batch", "metering_batchbody")
+# Ids of resources that no fleet has: what is stored already is of others.
+_OTHERS_FROM, _OTHERS = 1_000_000, 2_000
+_FILL = """
+INSERT INTO metering_sample (timestamp, meter_id, retention_class, resource_id, state_id, id, volume)
+SELECT date_trunc('week', now(), 'UTC') + (number + %s) * interval '40 milliseconds', meter, 0, resource, 1,
+       gen_random_uuid(), number * 7919
+FROM generate_series(1, %s) number, unnest(%s::int[]) meter, generate_series(%s, %s) resource
+"""
 
 
 def measure_ingest(*, batches: int, samples_per_batch: int) -> list[Figure]:
-    """Samples a second of one collector, and of COPY with as many commits. A wrong count has no speed: it raises."""
-    key = PrivateKey.generate()
-    agent, _ = Agent.objects.get_or_create(name="bench")
-    AgentKey.objects.create(agent=agent, key_id=key.public.id, public_key=key.public.raw)
-    sealed = list(seal_fleet(batches=batches, samples_per_batch=samples_per_batch, key=key, agent="bench"))
-    collected = _collect(sealed, expected=batches * samples_per_batch)
-    copied = _copy_again(batches * samples_per_batch)
+    """Samples a second of one collector, and of COPY with as many commits. Raises WrongAnswer."""
+    sealed = _fleet(batches, samples_per_batch)
+    collected = collect(sealed)
+    copied = _copy_again(connections=1)
     name = f"ingest, one collector, batches of {samples_per_batch}"
+    return [Figure(name, collected, "samples/s", copied, "COPY of the same rows, as many commits")]
+
+
+def measure_scaling(*, batches: int) -> list[Figure]:
+    """Two collectors beside one, and COPY over two connections beside one: as far as PostgreSQL itself goes. Raises WrongAnswer."""
+    one = collect(_fleet(batches, 1000))
+    copied_by_one = _copy_again(connections=1)
+    two = collect(_fleet(batches, 1000), count=2)
+    copied_by_two = _copy_again(connections=2)
     return [
-        Figure(name, collected, "samples/s", copied, "COPY of the same rows, as many commits"),
-        Figure(
-            f"wire, batches of {samples_per_batch}",
-            sum(len(batch.to_bytes()) for batch in sealed) / (batches * samples_per_batch),
-            "B/sample",
-            sum(batch.header.body_bytes for batch in sealed) / (batches * samples_per_batch),
-            "the body uncompressed",
-        ),
+        Figure("ingest, two collectors, batches of 1000", two, "samples/s", one, "one collector"),
+        Figure("COPY over two connections", copied_by_two, "samples/s", copied_by_one, "over one"),
     ]
 
 
-def _collect(sealed: Sequence[SealedBatch], *, expected: int) -> float:
-    # One batch first: it makes the small tables' rows, and shows when the worker has come up.
-    with _worker() as process:
-        publish_batch(sealed[0].to_bytes())
-        _await_batch(sealed[0])
-        # All wait in the broker before the clock starts: publishing is the senders' work, on other machines.
-        process.send_signal(signal.SIGSTOP)
-        for batch in sealed[1:]:
-            publish_batch(batch.to_bytes())
-        started = time.perf_counter()
-        process.send_signal(signal.SIGCONT)
-        _await_batch(sealed[-1])
-        elapsed = time.perf_counter() - started
-    if Sample.objects.count() != expected:
-        raise AssertionError(f"{Sample.objects.count()} samples stored, expected {expected}")
-    return (expected - sealed[0].header.count) / elapsed
+def measure_growth(*, samples: int, more_samples: int, batches: int) -> list[Figure]:
+    """One collector where so many samples of this week are stored already, and where so many more are. Raises WrongAnswer."""
+    speeds = []
+    for total in (samples, more_samples):
+        _fill(total)
+        # The better of two: they are minutes apart, and the machine may have had other work.
+        speeds.append(max(collect(_fleet(batches, 1000)) for _ in range(2)))
+    few, many = speeds
+    name = f"ingest beside {more_samples / 1e6:g} million samples"
+    return [Figure(name, many, "samples/s", few, f"beside {samples / 1e6:g} million")]
 
 
-def _await_batch(sealed: SealedBatch) -> None:
-    """Look for one id, which costs the store next to nothing: the queue is worked off in order."""
-    while not Batch.objects.filter(pk=sealed.header.id).exists():
-        time.sleep(0.01)
+def _fleet(batches: int, samples_per_batch: int) -> list[SealedBatch]:
+    key, agent = enroll()
+    return list(seal_fleet(batches=batches, samples_per_batch=samples_per_batch, key=key, agent=agent))
 
 
-class _worker:
-    """A collector of its own process, as in production."""
-
-    def __enter__(self) -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "config",
-            "worker",
-            "-Q",
-            "collector",
-            "-n",
-            "bench@%h",
-            "-l",
-            "ERROR",
-        ]
-        environment = {**os.environ, "CELOMETER_LOG_LEVEL": "ERROR"}
-        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return self._process
-
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(30)
-
-
-def _copy_again(expected: int) -> float:
-    """Empty the tables and COPY the very rows that the collector wrote, batch by batch with a commit each."""
-    parts = _dump_rows()
+def _fill(total: int) -> None:
+    """Store samples until there are ``total``, as if ten meters of two thousand resources had been polled."""
+    meters = [Meter.objects.get_or_create(name=f"filled.{number}", type="gauge", unit="")[0].pk for number in range(10)]
+    last_resource = _OTHERS_FROM + _OTHERS - 1
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(_TABLES)}")
-    started = time.perf_counter()
+        stored = Sample.objects.count()
+        while stored < total:
+            polls = max(1, min(25, (total - stored) // (len(meters) * _OTHERS)))
+            cursor.execute(_FILL, [stored // (len(meters) * _OTHERS), polls, meters, _OTHERS_FROM, last_resource])
+            stored += cursor.rowcount
+
+
+def _copy_again(*, connections: int) -> float:
+    """Empty the tables and COPY the very rows that the collector wrote, batch by batch with a commit each; samples a second."""
+    parts, expected = _dump_rows(), Sample.objects.count()
+    _truncate()
+    shares = [parts[number::connections] for number in range(connections)]
+    with ThreadPoolExecutor(connections) as threads:
+        list(threads.map(_connect, shares))
+        started = perf_counter()
+        list(threads.map(_copy, shares))
+        elapsed = perf_counter() - started
+    expect("samples copied", Sample.objects.count(), expected)
+    _truncate()
+    return expected / elapsed
+
+
+def _connect(_: object) -> None:
+    connection.ensure_connection()
+
+
+def _copy(parts: Sequence[dict[str, str]]) -> None:
     for part in parts:
         with transaction.atomic(), connection.cursor() as cursor:
             for table, text in part.items():
-                cursor.copy_expert(f"COPY {table} FROM STDIN", StringIO(text))
-    elapsed = time.perf_counter() - started
-    if Sample.objects.count() != expected:
-        raise AssertionError(f"{Sample.objects.count()} samples copied, expected {expected}")
+                cursor.copy_expert(f"COPY {table} FROM STDIN", StringIO(text), len(text) + 1)
+
+
+def _truncate() -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {', '.join(_TABLES)}")
-    return expected / elapsed
 
 
 def _dump_rows() -> list[dict[str, str]]:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from agents.compute.binding import libvirt
 from benchmarks.figures import Figure
-from benchmarks.ingest import measure_ingest
+from benchmarks.ingest import measure_growth, measure_ingest, measure_scaling
 from benchmarks.latency import measure_latency
 from benchmarks.poll import measure_domains
+from benchmarks.queries import measure_queries
 from benchmarks.signatures import measure_messages
 from benchmarks.storage import measure_storage
 
@@ -26,7 +27,20 @@ def _ingest(quick: bool) -> list[Figure]:
     return [
         *measure_ingest(batches=200, samples_per_batch=1000),
         *measure_ingest(batches=400, samples_per_batch=200),
+        *measure_scaling(batches=200),
     ]
+
+
+def _growth(quick: bool) -> list[Figure]:
+    if quick:
+        return []
+    return measure_growth(samples=1_000_000, more_samples=20_000_000, batches=200)
+
+
+def _queries(quick: bool) -> list[Figure]:
+    if quick:
+        return measure_queries(resources=100, days=7)
+    return measure_queries(resources=1000, days=30)
 
 
 def _storage(quick: bool) -> list[Figure]:
@@ -51,6 +65,8 @@ def _latency(quick: bool) -> list[Figure]:
 
 _PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest": _ingest,
+    "growth": _growth,
+    "queries": _queries,
     "storage": _storage,
     "messages": _messages,
     "poll": _poll,
