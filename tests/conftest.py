@@ -9,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 import config.celery  # noqa: F401  (the app that tasks are sent by)
+from metering.api.throttling import forget_blocks
 from metering.collector import ingestion, posting
 from metering.housekeeping.partitions import ensure_ahead
 
@@ -29,6 +30,7 @@ def _fresh_memory():
     yield
     ingestion.dimensions.clear()
     posting.forget_signer()
+    forget_blocks()
 
 
 @pytest.fixture

@@ -89,6 +89,12 @@ CELOMETER_API_MAX_LIMIT = env.integer("CELOMETER_API_MAX_LIMIT", 10_000)
 CELOMETER_API_MAX_ARGUMENTS = 200
 CELOMETER_API_MAX_CONDITIONS = 50
 CELOMETER_API_MAX_POSTED_SAMPLES = 10_000
+# How often one token (or one person's session) may ask, over all processes of the API; and how often tokens may be refused that
+# come from one address.
+CELOMETER_API_REQUESTS_PER_MINUTE = env.integer("CELOMETER_API_REQUESTS_PER_MINUTE", 6_000)
+CELOMETER_API_FAILURES_PER_MINUTE = env.integer("CELOMETER_API_FAILURES_PER_MINUTE", 60)
+# Proxies in front of the API: each adds to X-Forwarded-For where its client came from.
+CELOMETER_PROXIES = env.integer("CELOMETER_PROXIES", 0, minimum=0)
 CELOMETER_STATISTICS_MAX_ROWS = 20_000
 CELOMETER_QUERY_TIMEOUT_SECONDS = env.integer("CELOMETER_QUERY_TIMEOUT_SECONDS", 20)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024

@@ -26,6 +26,7 @@ __all__ = ["ForeignProject", "NotFound", "Problem", "Unacceptable", "handle_exce
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
+_REFUSED_TOKENS = frozenset({"not_authenticated", "token_unknown", "token_expired"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Problem:
             "value": self.value,
             "detail": self.detail,
         }
-        if self.code == "not_authenticated":
+        if self.code in _REFUSED_TOKENS:
             refused = {"code": self.status, "title": "Unauthorized", "message": self.text}
             return {"error": refused, "error_message": message}
         return {"error_message": message}
@@ -126,10 +127,9 @@ def _describe_query_error(error: QueryError) -> Problem:
 def _describe_api_exception(error: exceptions.APIException) -> Problem:
     codes: Any = error.get_codes()
     code = codes if isinstance(codes, str) else error.default_code
-    headers = {}
+    headers = dict(getattr(error, "headers", {}))
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
-        code = "not_authenticated"
     return Problem(
         error.status_code,
         code,

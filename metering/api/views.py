@@ -7,28 +7,31 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from metering.models import TokenScope
 from metering.queries.errors import QueryError
 from metering.queries.filters import SampleFilter, Scope
 from metering.queries.simple import build_filter, named_projects
 
 from .arguments import Arguments, parse_arguments
-from .authentication import SessionAuthentication, TokenAuthentication, projects_of
-from .callers import Caller, identify_caller
+from .authentication import Bearer, SessionAuthentication, TokenAuthentication, check_scope, grant_of
+from .callers import Caller, Grant, identify_caller
 from .errors import ForeignProject
 from .negotiation import AcceptNegotiation
 from .renderers import JsonRenderer, PageRenderer
+from .throttling import admit_caller, count_failure
 
 __all__ = ["ApiView", "OpenView"]
 
 
 class ApiView(APIView):
-    """A view for callers. Checked in this order, before the view's own method runs: who asks (401), method (405), Accept
-    (406), arguments (400, 415), whether the caller has anything to see (403). The method then takes the limit, the filter, and data.
+    """A view for callers. Checked in this order, before the view's own method runs: who asks (401), how often (429), method (405),
+    Accept (406), arguments (400, 415), the token's scope, and whether the caller has anything to see (403). The method then takes
+    the limit, the filter, and data.
 
     Every query is given ``self.scope``; that is all of tenancy.
     """
@@ -40,6 +43,9 @@ class ApiView(APIView):
     content_negotiation_class = AcceptNegotiation
 
     known_arguments: ClassVar[frozenset[str]] = frozenset()
+    # Of the URL of a POST, and what a token needs for it: posting is not always writing.
+    posted_arguments: ClassVar[frozenset[str]] = frozenset()
+    posting_scope: ClassVar[TokenScope] = TokenScope.READ
     title: ClassVar[str] = "Celometer"
     summary: ClassVar[str] = ""
     # Example queries of the page: text and path.
@@ -52,25 +58,32 @@ class ApiView(APIView):
     arguments: Arguments
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        projects = self.authenticate(request)
+        grant = self.authenticate(request)
         # Answered, though not listed: HEAD with GET, as HTTP has it, and OPTIONS.
         if request.method not in {*self.allowed_methods, "HEAD", "OPTIONS"}:
             raise MethodNotAllowed(str(request.method))
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        self.arguments = parse_arguments(request._request, known=self.known_arguments)
-        self.authorize(request, projects)
+        known = self.posted_arguments if request.method == "POST" else self.known_arguments
+        self.arguments = parse_arguments(request._request, known=known)
+        self.authorize(request, grant)
 
-    def authenticate(self, request: Request) -> list[str]:
-        """The caller's projects. Raises NotAuthenticated."""
-        return projects_of(request)
+    def authenticate(self, request: Request) -> Grant | None:
+        """What the caller may do. Raises NotAuthenticated, AuthenticationFailed or TooManyRequests."""
+        try:
+            grant = grant_of(request)
+        except AuthenticationFailed:
+            count_failure(request._request)
+            raise
+        bearer = request.auth
+        admit_caller(f"token:{bearer.token_id}" if isinstance(bearer, Bearer) else f"user:{request.user.pk}")
+        return grant
 
-    def authorize(self, request: Request, projects: list[str]) -> None:
-        """Set ``caller``. Raises PermissionDenied for a caller who can see nothing."""
+    def authorize(self, request: Request, grant: Grant | None) -> None:
+        """Set ``caller``. Raises PermissionDenied for a token without the scope, and for a caller who can see nothing."""
+        assert grant is not None
+        check_scope(request, self.posting_scope if request.method == "POST" else TokenScope.READ)
         self.caller = identify_caller(
-            request.user.get_username(),
-            is_operator=request.user.is_staff,
-            projects=projects,
-            chosen=request.META.get("HTTP_X_PROJECT_ID", ""),
+            request.user.get_username(), grant, chosen=request.META.get("HTTP_X_PROJECT_ID", "")
         )
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
@@ -131,8 +144,8 @@ class OpenView(ApiView):
 
     authentication_classes = ()
 
-    def authenticate(self, request: Request) -> list[str]:
-        return []
+    def authenticate(self, request: Request) -> Grant | None:
+        return None
 
-    def authorize(self, request: Request, projects: list[str]) -> None:
+    def authorize(self, request: Request, grant: Grant | None) -> None:
         self.caller = None

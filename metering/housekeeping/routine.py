@@ -8,6 +8,7 @@ from datetime import datetime
 from metering.collector.availability import waiting_for_store
 from metering.collector.ingestion import Outcome
 
+from .counts import forget_counts
 from .locks import Job, holding
 from .parked import admit_parked
 from .partitions import ensure_ahead
@@ -33,4 +34,5 @@ def keep_house(now: datetime) -> Kept:
     with waiting_for_store():
         with holding(Job.PARTITIONS) as mine:
             partitions = ensure_ahead(now) if mine else []
+        forget_counts(now)
         return Kept(partitions=partitions, dropped=drop_expired(now), admitted=admit_parked(now))

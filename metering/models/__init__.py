@@ -1,6 +1,6 @@
 """Everything that is stored. Read top-down: who sends (agents), what came (ledger), what it says (samples, meters), who asks (accounts)."""
 
-from .accounts import ApiToken, Membership
+from .accounts import ApiToken, Membership, RequestCount, Role, TokenScope
 from .agents import Agent, AgentKey
 from .ledger import Batch, BatchBody, Origin, ParkedBatch, Quarantine
 from .meters import Chain, DimensionSet, Meter, Resource, ResourceState, Series
@@ -21,14 +21,17 @@ __all__ = [
     "Origin",
     "ParkedBatch",
     "Quarantine",
+    "RequestCount",
     "Resource",
     "ResourceState",
     "RetentionClass",
     "RetentionFloor",
+    "Role",
     "RollupDay",
     "RollupDayMark",
     "RollupHour",
     "RollupMark",
     "Sample",
     "Series",
+    "TokenScope",
 ]

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metering.collector.posting import post_samples
+from metering.models import TokenScope
 from metering.queries.meters import list_meters, list_unique_meters
 from metering.queries.samples import list_samples
 from metering.queries.simple import METER_FIELDS, SAMPLE_FIELDS
@@ -49,7 +50,9 @@ class MeterList(ApiView):
 class MeterDetail(ApiView):
     title = "Samples of one meter"
     summary = "The newest first. POST a list of samples to store them: all or none, before the answer."
-    known_arguments = frozenset({"q", "limit", "direct"})
+    known_arguments = frozenset({"q", "limit"})
+    posted_arguments = frozenset({"direct"})
+    posting_scope = TokenScope.SAMPLES
     examples = (
         ("Statistics by hour", "{path}/statistics?period=3600"),
         ("The newest sample", "{path}?limit=1"),

@@ -40,7 +40,8 @@ class PostedSample(NamedTuple):
 
 
 def parse_samples(body: Any, *, meter: str, caller: Caller, now: datetime) -> list[PostedSample]:
-    """Check a POST's body. Raises QueryError for the first thing that is wrong; nothing is stored then."""
+    """Check a POST's body. Raises QueryError for the first thing that is wrong, PermissionDenied for a project that the caller
+    only reads; nothing is stored then."""
     if body is None or body == []:
         raise QueryError("Samples should be included in request body")
     if not isinstance(body, list):
@@ -125,7 +126,10 @@ def _project(entry: Mapping[str, Any], caller: Caller) -> str | None:
         )
     if sent is not None and not caller.scope.includes(sent):
         raise InvalidInput("project_id", sent, "can not post samples to other projects")
-    return sent or caller.project
+    project = sent or caller.project
+    assert project is not None
+    caller.check_may_post(project)
+    return project
 
 
 def _volume(entry: Mapping[str, Any]) -> str:

@@ -245,7 +245,14 @@ def test_a_forged_message_stays_out_whatever_an_operator_says(pages, node):
 def test_a_token_is_shown_once(pages):
     user = get_user_model().objects.create_user("customer")
     Membership.objects.create(user=user, project_id="p1")
-    answer = pages.post("/admin/metering/apitoken/add/", {"user": user.pk}, follow=True)
+    filled = {
+        "user": user.pk,
+        "scopes": ["read"],
+        "projects": "p1",
+        "expires_at_0": "2100-01-01",
+        "expires_at_1": "00:00:00",
+    }
+    answer = pages.post("/admin/metering/apitoken/add/", filled, follow=True)
     token = re.search(r"shown this once: ([\w-]{43})", answer.content.decode())[1]
     assert ApiToken.objects.get(user=user).digest == ApiToken.digest_of(token)
     assert Client(headers={"X-Auth-Token": token}).get("/v2/meters").status_code == 200
@@ -253,6 +260,25 @@ def test_a_token_is_shown_once(pages):
     key = ApiToken.objects.get(user=user).pk
     pages.post("/admin/metering/apitoken/", {"action": "revoke", "_selected_action": [key]})
     assert Client(headers={"X-Auth-Token": token}).get("/v2/meters").status_code == 401
+    assert "revoked" in shown(pages, f"metering/apitoken/{key}/change/")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scopes": []}, {"scopes": ["root"]}, {"expires_at_0": "2001-01-01", "expires_at_1": "00:00:00"}]
+)
+def test_a_token_that_could_not_be_used_is_not_issued(pages, staff, wrong):
+    answer = pages.post("/admin/metering/apitoken/add/", {"user": staff.pk, "scopes": ["read"], **wrong})
+    assert "errorlist" in answer.content.decode()
+    assert not ApiToken.objects.exists()
+
+
+def test_the_list_of_tokens_says_what_each_may_and_when_it_was_last_used(pages, staff):
+    token = ApiToken.issue(staff, scopes=["read"], projects=["p1"])
+    Client(headers={"X-Auth-Token": token}).get("/v2/meters")
+    page = shown(pages, "metering/apitoken/")
+    for column, text in {"may": "read", "only_projects": "p1", "state": "valid"}.items():
+        assert f'<td class="field-{column}">{text}</td>' in page
+    assert re.search(r'field-last_used_at nowrap">20\d\d-', page)
 
 
 def test_a_users_page_has_projects_and_tokens(pages, staff):

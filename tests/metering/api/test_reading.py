@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from metering.api import throttling
 from metering.api.renderers import exact
 from metering.messages import sample_id
 from tests.support.samples import at, make_sample, store, store_samples
@@ -218,8 +219,11 @@ def test_every_list_defaults_to_a_hundred(member, settings):
         "samples",
     ],
 )
-def test_a_request_is_one_statement_for_the_token_and_one_for_data(member, path):
+def test_a_request_is_one_statement_for_the_token_and_one_for_data(member, path, monkeypatch):
     store_samples([make_sample(resource=f"r{number}") for number in range(20)])
+    # The first request of a minute also keeps the token's last use and takes a block of its bound.
+    monkeypatch.setattr(throttling, "read_clock", lambda: 1_800_000_000)
+    member.rows(f"/v2/{path}")
     with CaptureQueriesContext(connection) as queries:
         member.rows(f"/v2/{path}")
     statements = [query["sql"] for query in queries]
