@@ -19,6 +19,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
+    "axes",
     "django_filters",
     "rest_framework",
     "metering",
@@ -33,6 +34,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -81,6 +83,20 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 LOGIN_URL = "/login/"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Passwords are not to be guessed: so many failures of one user from one address, and this user waits there. Not of a user alone:
+# then anybody could keep an operator out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env.integer("CELOMETER_LOGIN_FAILURES", 5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.integer("CELOMETER_LOGIN_WAIT_MINUTES", 10) or 0)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_CALLABLE = "metering.login.answer_locked_out"
+AXES_CLIENT_IP_CALLABLE = "metering.api.throttling.address_of"
+# Who logged in stands in the log and on the user's page; attempts are lifted by manage.py axes_reset_username.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 # A proxy in front says so when its client came by TLS; links in answers then do, too.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # What one request may cost. Error texts state these bounds.

@@ -5,6 +5,8 @@ Lists are fast on tables of any size: nothing counts samples or batches, searche
 
 from django.contrib import admin
 
+from metering.login import AdminLoginForm
+
 from .accounts import ApiTokenAdmin, UserAdmin
 from .agents import AgentAdmin, AgentKeyAdmin
 from .ledger import BatchAdmin, ParkedBatchAdmin
@@ -28,3 +30,4 @@ admin.site.site_header = "Celometer"
 admin.site.site_title = "Celometer"
 admin.site.index_title = "Operation"
 admin.site.site_url = "/"
+admin.site.login_form = AdminLoginForm

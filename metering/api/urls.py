@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, re_path
 
+from metering.login import LoginForm
+
 from .health import alive, ready
 from .v2.meters import MeterDetail, MeterList, MeterStatistics
 from .v2.resources import ResourceDetail, ResourceList
@@ -17,7 +19,11 @@ urlpatterns = [
     path("", Versions.as_view(), name="versions"),
     path("healthz", alive, name="healthz"),
     path("readyz", ready, name="readyz"),
-    path("login/", LoginView.as_view(template_name="metering/api/login.html", next_page="/"), name="login"),
+    path(
+        "login/",
+        LoginView.as_view(form_class=LoginForm, template_name="metering/api/login.html", next_page="/"),
+        name="login",
+    ),
     path("logout/", LogoutView.as_view(next_page="/"), name="logout"),
     re_path(r"^v2/meters/?$", MeterList.as_view(), name="meters"),
     re_path(r"^v2/meters/(?P<meter>[^/]+)/?$", MeterDetail.as_view(), name="meter"),
