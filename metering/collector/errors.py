@@ -8,6 +8,7 @@ __all__ = [
     "BelowFloor",
     "BeyondClockSkew",
     "ConflictingBatch",
+    "KeyReused",
     "KeyNotValid",
     "OutOfScope",
     "PartitionMissing",
@@ -78,6 +79,10 @@ class StoreRefused(MessageRefused):
     """The store cannot hold this message, whatever the time; the detail is its own word."""
 
     code = "store_refused"
+
+
+class KeyReused(Exception):
+    """A post's key that belongs to another request of the same user."""
 
 
 class PartitionMissing(Exception):

@@ -13,14 +13,15 @@ from uuid import UUID, uuid4
 from django.conf import settings
 
 from metering.messages import Link, PrivateKey, Sample, SealedBatch, seal_batch, to_microseconds
-from metering.models import Agent, AgentKey, Batch
+from metering.models import Agent, AgentKey, Batch, ParkedBatch
 
+from .errors import ConflictingBatch
 from .ingestion import Result, store_message
+from .keyed import API, KeyedRequest
 from .tasks import request_partitions
 
 __all__ = ["Posted", "forget_signer", "post_samples"]
 
-AGENT = "api"
 _PARKED_WAIT_SECONDS = 10.0
 _PARKED_LOOK_SECONDS = 0.05
 
@@ -43,17 +44,16 @@ class _Signer:
         self._previous = ""
         _enroll(self._key)
 
-    def seal(self, samples: Sequence[Sample], *, poster: str, now: datetime) -> SealedBatch:
-        moment = to_microseconds(now)
+    def seal(self, samples: Sequence[Sample], *, poster: str, now: datetime, keyed: KeyedRequest | None) -> SealedBatch:
         with self._lock:
             sealed = seal_batch(
                 samples,
                 key=self._key,
-                agent=AGENT,
-                source=AGENT,
-                due=moment,
-                made=moment,
-                unit=secrets.token_hex(16),
+                agent=API,
+                source=API,
+                due=to_microseconds(keyed.at if keyed else now),
+                made=to_microseconds(now),
+                unit=keyed.unit if keyed else secrets.token_hex(16),
                 link=Link(self._stream, self._sequence + 1, self._previous),
                 poster=poster,
             )
@@ -66,23 +66,42 @@ _signer: _Signer | None = None
 _signer_lock = threading.Lock()
 
 
-def post_samples(samples: Sequence[Sample], *, poster: str, now: datetime) -> Posted:
+def post_samples(samples: Sequence[Sample], *, poster: str, now: datetime, keyed: KeyedRequest | None = None) -> Posted:
     """Sign and store samples; committed when this returns. Raises MessageRefused (nothing is stored) or StoreAway.
 
     Samples of a time that has no partition yet wait for housekeeping to make one, and this call with them for a while; after that
-    the answer says ``parked``: they are safe and will be readable soon.
+    the answer says ``parked``: they are safe and will be readable soon. Of a request with a claimed key, one that has been stored
+    or parked before is not stored again; ``samples`` must be what it said then.
     """
-    sealed = _the_signer().seal(samples, poster=poster, now=now)
-    outcome = store_message(sealed.to_bytes(), now=now)
-    if outcome.result is not Result.PARKED:
-        return Posted(sealed.header.id, parked=False)
+    if keyed and keyed.is_repeat and (found := _find(keyed.batch_id)):
+        return found if not found.parked else _wait_for(keyed.batch_id)
+    sealed = _the_signer().seal(samples, poster=poster, now=now, keyed=keyed)
+    batch_id = sealed.header.id
+    try:
+        parked = store_message(sealed.to_bytes(), now=now).result is Result.PARKED
+    except ConflictingBatch:
+        # The same request came twice at once, and the other one was quicker.
+        found = _find(batch_id)
+        if found is None:
+            raise
+        parked = found.parked
+    return _wait_for(batch_id) if parked else Posted(batch_id, parked=False)
+
+
+def _find(batch_id: UUID) -> Posted | None:
+    if Batch.objects.filter(pk=batch_id).exists():
+        return Posted(batch_id, parked=False)
+    return Posted(batch_id, parked=True) if ParkedBatch.objects.filter(pk=batch_id).exists() else None
+
+
+def _wait_for(batch_id: UUID) -> Posted:
     request_partitions()
     deadline = time.monotonic() + _PARKED_WAIT_SECONDS
     while time.monotonic() < deadline:
-        if Batch.objects.filter(pk=sealed.header.id).exists():
-            return Posted(sealed.header.id, parked=False)
+        if Batch.objects.filter(pk=batch_id).exists():
+            return Posted(batch_id, parked=False)
         time.sleep(_PARKED_LOOK_SECONDS)
-    return Posted(sealed.header.id, parked=True)
+    return Posted(batch_id, parked=True)
 
 
 def _the_signer() -> _Signer:
@@ -101,7 +120,7 @@ def forget_signer() -> None:
 
 
 def _enroll(key: PrivateKey) -> None:
-    agent, _ = Agent.objects.get_or_create(name=AGENT, defaults={"description": "samples posted to the API"})
+    agent, _ = Agent.objects.get_or_create(name=API, defaults={"description": "samples posted to the API"})
     AgentKey.objects.get_or_create(
         key_id=key.public.id,
         # From a moment ago: the clock of the store's machine may lag behind this one's.

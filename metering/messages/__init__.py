@@ -8,7 +8,7 @@ from .batch import Header, Link, SealedBatch, open_body, parse_batch, seal_batch
 from .body import Body, Origin, Row
 from .checks import SampleCheck
 from .errors import BadSignature, BadVolume, BatchTooLarge, Malformed, MessageRefused, TamperedBody, UnsupportedVersion
-from .identity import batch_id_at, batch_of, derive_batch_id, position_of, sample_id
+from .identity import batch_id_at, batch_of, derive_batch_id, due_of, position_of, sample_id
 from .keys import PrivateKey, PublicKey
 from .moments import from_microseconds, to_microseconds
 from .samples import Meter, MeterType, Resource, Sample
@@ -38,6 +38,7 @@ __all__ = [
     "batch_id_at",
     "batch_of",
     "derive_batch_id",
+    "due_of",
     "from_microseconds",
     "open_body",
     "parse_batch",

@@ -11,7 +11,16 @@ import struct
 from hashlib import sha256
 from uuid import UUID
 
-__all__ = ["MAX_POSITION", "POSITION_BITS", "batch_id_at", "batch_of", "derive_batch_id", "position_of", "sample_id"]
+__all__ = [
+    "MAX_POSITION",
+    "POSITION_BITS",
+    "batch_id_at",
+    "batch_of",
+    "derive_batch_id",
+    "due_of",
+    "position_of",
+    "sample_id",
+]
 
 POSITION_BITS = 20
 MAX_POSITION = (1 << POSITION_BITS) - 1
@@ -30,6 +39,11 @@ def derive_batch_id(*, agent: str, source: str, due: int, unit: str) -> UUID:
 def batch_id_at(microseconds: int) -> UUID:
     """The smallest id that a batch due at that time or later can have: a bound for ranges and partitions."""
     return UUID(int=(min(max(microseconds // 1000, 0), _MAX_MILLISECONDS)) << 80)
+
+
+def due_of(batch_id: UUID) -> int:
+    """When a batch was due, in µs UTC, to the millisecond."""
+    return (batch_id.int >> 80) * 1000
 
 
 def _layout(milliseconds: int, drawn: int) -> UUID:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from metering.collector.posting import post_samples
 from metering.models import TokenScope
 from metering.queries.meters import list_meters, list_unique_meters
 from metering.queries.samples import list_samples
@@ -21,11 +19,11 @@ from metering.statistics import (
     parse_period,
 )
 
-from ..arguments import read_json
 from ..paths import name_in_path, sample_path
 from ..views import ApiView
-from .posting import echo_samples, parse_samples
+from .posting import echo_samples
 from .shapes import meter_shape, old_sample_shape, statistics_shape
+from .storing import store_posted
 
 __all__ = ["MeterDetail", "MeterList", "MeterStatistics"]
 
@@ -70,9 +68,9 @@ class MeterDetail(ApiView):
 
     def post(self, request: Request, meter: str) -> Response:
         assert self.caller is not None
-        now = timezone.now()
-        samples = parse_samples(read_json(request._request), meter=name_in_path(meter), caller=self.caller, now=now)
-        posted = post_samples([entry.sample for entry in samples], poster=self.caller.username, now=now)
+        # Taken as version 2 has it. Its value changes nothing: samples are stored before the answer, directly or not.
+        self.arguments.boolean("direct")
+        samples, posted = store_posted(request, meter=name_in_path(meter), caller=self.caller)
         echoed = echo_samples(samples, batch_id=posted.batch_id)
         headers = {
             "X-Celometer-Batch": str(posted.batch_id),
