@@ -43,8 +43,7 @@ class ApiView(APIView):
     content_negotiation_class = AcceptNegotiation
 
     known_arguments: ClassVar[frozenset[str]] = frozenset()
-    # Of the URL of a POST, and what a token needs for it: posting is not always writing.
-    posted_arguments: ClassVar[frozenset[str]] = frozenset()
+    # What a token needs for a POST: posting is not always writing.
     posting_scope: ClassVar[TokenScope] = TokenScope.READ
     title: ClassVar[str] = "Celometer"
     summary: ClassVar[str] = ""
@@ -63,9 +62,12 @@ class ApiView(APIView):
         if request.method not in {*self.allowed_methods, "HEAD", "OPTIONS"}:
             raise MethodNotAllowed(str(request.method))
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        known = self.posted_arguments if request.method == "POST" else self.known_arguments
-        self.arguments = parse_arguments(request._request, known=known)
+        self.arguments = parse_arguments(request._request, known=self.arguments_of(str(request.method)))
         self.authorize(request, grant)
+
+    def arguments_of(self, method: str) -> frozenset[str]:
+        """The arguments that requests of this method may have."""
+        return self.known_arguments
 
     def authenticate(self, request: Request) -> Grant | None:
         """What the caller may do. Raises NotAuthenticated, AuthenticationFailed or TooManyRequests."""

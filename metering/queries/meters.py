@@ -38,7 +38,8 @@ CROSS JOIN LATERAL (
     WHERE s.meter_id = x.meter_id AND s.resource_id = x.resource_id
     ORDER BY s.timestamp DESC, s.id DESC LIMIT 1
 ) newest"""
-# A resource that changed hands has a row for each owner: only the one that was metered last speaks for it.
+# A resource that changed hands has a row for each owner: only the one that was metered last speaks for it. Another source may speak
+# only of what the caller sees: anybody may post samples of a resource id that is somebody else's, under a source of their own.
 _METERED_LAST = """
  AND NOT EXISTS (
     SELECT FROM metering_resource other
@@ -49,6 +50,7 @@ _METERED_LAST = """
         ORDER BY s.timestamp DESC, s.id DESC LIMIT 1
     ) later
     WHERE other.resource_id = r.resource_id AND other.id <> r.id AND (later.timestamp, later.id) > (newest.timestamp, newest.id)
+      AND (other.source = r.source OR %s OR other.project_id = ANY(%s))
 )"""
 
 
@@ -94,5 +96,5 @@ def _pairs(wanted: SampleFilter, scope: Scope) -> Statement:
         owner_conditions(wanted, scope),
         meter_conditions(wanted),
         state_conditions(wanted),
-        Statement(_METERED_LAST),
+        Statement(_METERED_LAST, (scope.projects is None, list(scope.projects or ()))),
     )

@@ -49,7 +49,6 @@ class MeterDetail(ApiView):
     title = "Samples of one meter"
     summary = "The newest first. POST a list of samples to store them: all or none, before the answer."
     known_arguments = frozenset({"q", "limit"})
-    posted_arguments = frozenset({"direct"})
     posting_scope = TokenScope.SAMPLES
     examples = (
         ("Statistics by hour", "{path}/statistics?period=3600"),
@@ -60,6 +59,9 @@ class MeterDetail(ApiView):
         '[{"counter_name": "{name}", "counter_type": "gauge", "counter_unit": "%", "counter_volume": 12.5, '
         '"resource_id": "r1", "resource_metadata": {"display_name": "web1"}}]'
     )
+
+    def arguments_of(self, method: str) -> frozenset[str]:
+        return frozenset({"direct"}) if method == "POST" else super().arguments_of(method)
 
     def get(self, request: Request, meter: str) -> Response:
         limit = self.parse_limit()

@@ -159,6 +159,14 @@ def test_meters_name_the_owner_of_the_newest_sample(db):
     assert len(list_meters(SampleFilter(project="p2"), scope=EVERYBODY, limit=10)) == 1
 
 
+def test_nobody_hides_a_meter_by_posting_samples_of_its_resource(db):
+    store(project="p1", source="p1:openstack", timestamp=START)
+    store(project="p2", source="p2:openstack", timestamp=START + timedelta(hours=1))
+    assert [row.project_id for row in list_meters(SampleFilter(), scope=P1, limit=10)] == ["p1"]
+    assert [row.project_id for row in list_meters(SampleFilter(), scope=Scope(("p1", "p2")), limit=10)] == ["p2"]
+    assert [row.project_id for row in list_meters(SampleFilter(), scope=EVERYBODY, limit=10)] == ["p2"]
+
+
 def test_meters_of_one_name_with_two_units_are_two(db):
     store(unit="%")
     store(unit="ns")
