@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("key", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("minute", models.BigIntegerField(db_index=True, help_text="Whole minutes since 1970.")),
-                ("granted", models.IntegerField()),
+                ("granted", models.BigIntegerField()),
             ],
         ),
         # Written every few hundred milliseconds by busy callers, and worth nothing after a crash.

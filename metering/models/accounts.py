@@ -113,7 +113,7 @@ class RequestCount(models.Model):
 
     key = models.CharField(max_length=64, primary_key=True)
     minute = models.BigIntegerField(db_index=True, help_text="Whole minutes since 1970.")
-    granted = models.IntegerField()
+    granted = models.BigIntegerField()
 
     def __str__(self) -> str:
         return self.key

@@ -71,6 +71,7 @@ BAD = [
     ("/v2/samples/a%00b", 400, "The path holds the character NUL"),
     ("/v2/meters/a%00b", 400, "The path holds the character NUL"),
     ("/v2/meters/a%00b/statistics", 400, "The path holds the character NUL"),
+    ("/v2/meters/m?direct=1", 400, 'Unknown argument: "direct"'),
     ("/v2", 404, "Path /v2 Not Found"),
     ("/v2/", 404, "Path /v2/ Not Found"),
     ("/v2/nowhere", 404, "Path /v2/nowhere Not Found"),

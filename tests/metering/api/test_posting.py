@@ -235,3 +235,25 @@ def test_samples_of_a_time_without_a_partition_are_kept_and_said_to_wait(member,
     assert answer.status_code == 202
     assert ParkedBatch.objects.get().pk == UUID(answer["X-Celometer-Batch"])
     assert member.rows(PATH) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("direct=1&direct=2", "Invalid input for field/attribute direct."),
+        ("limit=1", 'Unknown argument: "limit"'),
+        ("q.field=user&q.value=u", 'Unknown argument: "q.field"'),
+        ("foo=1", 'Unknown argument: "foo"'),
+    ],
+)
+def test_a_post_takes_direct_alone(member, query, text):
+    answer = member.post(f"{PATH}?{query}", [posted()])
+    assert answer.status_code == 400
+    assert fault(answer).startswith(text)
+    assert not Sample.objects.exists()
+
+
+@pytest.mark.parametrize("direct", ["True", "1", "false", "maybe", ""])
+def test_samples_are_stored_before_the_answer_directly_or_not(member, direct):
+    assert member.post(f"{PATH}?direct={direct}", [posted()]).status_code == 201
+    assert len(member.rows(PATH)) == 1
