@@ -41,11 +41,7 @@ class _GuardedForm:
             return super().get_invalid_login_error()  # type: ignore[misc]
         minutes = ceil(_wait(self.request, self.cleaned_data.get("username")) / timedelta(minutes=1))
         wait = "a minute" if minutes == 1 else f"{minutes} minutes"
-        return ValidationError(
-            f"Too many failed logins: try again in {wait}. An operator can lift this with "
-            "manage.py axes_reset_username NAME.",
-            code="locked_out",
-        )
+        return ValidationError(f"Too many failed logins: try again in {wait}, or ask an operator.", code="locked_out")
 
 
 class LoginForm(_GuardedForm, AuthenticationForm):

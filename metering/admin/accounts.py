@@ -49,7 +49,7 @@ class TokenColumns:
 
 
 class TokenInline(TokenColumns, admin.TabularInline):
-    """What tokens there are; a new one comes from the action on the list of users, an old one is revoked on its own page."""
+    """What tokens there are; a new one comes from the action on the list of users, an old one is revoked in the list of tokens."""
 
     model = ApiToken
     extra = 0
@@ -120,6 +120,9 @@ class ApiTokenAdmin(TokenColumns, OperatorAdmin):
         # A token of any user stands for that user: only who may change users issues them.
         return request.user.has_perm("auth.change_user")
 
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> tuple[str, ...]:
         if obj is None:
             return ("user", "scopes", "projects", "expires_at")
@@ -129,8 +132,6 @@ class ApiTokenAdmin(TokenColumns, OperatorAdmin):
         return self.get_fields(request, obj) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: forms.ModelForm, change: bool) -> None:
-        if change:
-            return
         token = ApiToken.issue(obj.user, scopes=obj.scopes, projects=obj.projects, expires_at=obj.expires_at)
         obj.pk = ApiToken.objects.get(digest=ApiToken.digest_of(token)).pk
         obj.refresh_from_db()

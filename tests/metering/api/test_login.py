@@ -37,7 +37,7 @@ def test_after_five_wrong_passwords_even_the_right_one_has_to_wait(person, page)
     assert fail(page) == [200, 200, 200, 200, 429]
     answer = log_in(page, "right")
     assert answer.status_code == 429
-    assert "Too many failed logins: try again in 10 minutes." in answer.content.decode()
+    assert "Too many failed logins: try again in 10 minutes, or ask an operator." in answer.content.decode()
     assert 590 < int(answer["Retry-After"]) <= 600
     assert "sessionid" not in answer.cookies
 
