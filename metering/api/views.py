@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
 from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -43,8 +44,8 @@ class ApiView(APIView):
     content_negotiation_class = AcceptNegotiation
 
     known_arguments: ClassVar[frozenset[str]] = frozenset()
-    # What a token needs for a POST: posting is not always writing.
-    posting_scope: ClassVar[TokenScope] = TokenScope.READ
+    # What a token needs for methods that are not safe. READ where they only ask: a query may be posted.
+    writing_scope: ClassVar[TokenScope] = TokenScope.READ
     title: ClassVar[str] = "Celometer"
     summary: ClassVar[str] = ""
     # Example queries of the page: text and path.
@@ -83,7 +84,7 @@ class ApiView(APIView):
     def authorize(self, request: Request, grant: Grant | None) -> None:
         """Set ``caller``. Raises PermissionDenied for a token without the scope, and for a caller who can see nothing."""
         assert grant is not None
-        check_scope(request, self.posting_scope if request.method == "POST" else TokenScope.READ)
+        check_scope(request, TokenScope.READ if request.method in SAFE_METHODS else self.writing_scope)
         self.caller = identify_caller(
             request.user.get_username(), grant, chosen=request.META.get("HTTP_X_PROJECT_ID", "")
         )

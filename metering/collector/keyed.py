@@ -21,13 +21,18 @@ from metering.models import Origin
 
 from .errors import KeyReused
 
-__all__ = ["API", "KeyedRequest", "claim", "recall"]
+__all__ = ["API", "KeyedRequest", "claim", "recall", "release"]
 
 # The agent, and the source of batches and origin keys, of all that is posted.
 API = "api"
 _CLAIM = (
     "INSERT INTO metering_origin (source, key, batch_id, recorded_at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
 )
+_RELEASE = """
+DELETE FROM metering_origin WHERE source = %(source)s AND key = %(key)s AND batch_id = %(batch)s
+    AND NOT EXISTS (SELECT FROM metering_batch WHERE id = %(batch)s)
+    AND NOT EXISTS (SELECT FROM metering_parkedbatch WHERE id = %(batch)s)
+"""
 
 
 class KeyedRequest(NamedTuple):
@@ -69,6 +74,12 @@ def claim(request: KeyedRequest) -> KeyedRequest:
         if first := _first(request):
             return first
     return request
+
+
+def release(request: KeyedRequest) -> None:
+    """Give a claimed key back when the request was refused: what is sent once it is corrected may have the same one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE, {"source": API, "key": request.origin_key, "batch": request.batch_id})
 
 
 def _insert(request: KeyedRequest) -> bool:

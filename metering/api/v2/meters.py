@@ -49,7 +49,7 @@ class MeterDetail(ApiView):
     title = "Samples of one meter"
     summary = "The newest first. POST a list of samples to store them: all or none, before the answer."
     known_arguments = frozenset({"q", "limit"})
-    posting_scope = TokenScope.SAMPLES
+    writing_scope = TokenScope.SAMPLES
     examples = (
         ("Statistics by hour", "{path}/statistics?period=3600"),
         ("The newest sample", "{path}?limit=1"),

@@ -8,8 +8,9 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from metering.collector.errors import KeyReused
-from metering.collector.keyed import KeyedRequest, claim, recall
+from metering.collector.keyed import KeyedRequest, claim, recall, release
 from metering.collector.posting import Posted, post_samples
+from metering.messages import MessageRefused
 from metering.queries.errors import InvalidInput
 
 from ..arguments import read_json
@@ -26,7 +27,8 @@ _LONGEST_KEY = 255
 def store_posted(request: Request, *, meter: str, caller: Caller) -> tuple[list[PostedSample], Posted]:
     """The samples of a request's body, and where they stand now. A repeated request gets what the first one got.
 
-    Raises QueryError or Unacceptable for what cannot be stored (and then claims no key), PermissionDenied, MessageRefused, StoreAway.
+    Raises QueryError, Unacceptable, PermissionDenied or MessageRefused for what is not stored, and the key remains free then;
+    StoreAway.
     """
     body = read_json(request._request)
     now = timezone.now()
@@ -43,7 +45,12 @@ def store_posted(request: Request, *, meter: str, caller: Caller) -> tuple[list[
         # Samples without a time have that of the first request, which may be another one's by now.
         samples = samples if first.at == keyed.at else parse(first.at)
         keyed = first
-    posted = post_samples([entry.sample for entry in samples], poster=caller.username, now=now, keyed=keyed)
+    try:
+        posted = post_samples([entry.sample for entry in samples], poster=caller.username, now=now, keyed=keyed)
+    except MessageRefused:
+        if keyed is not None:
+            release(keyed)
+        raise
     return samples, posted
 
 

@@ -98,6 +98,16 @@ def test_a_bad_request_claims_no_key(member):
     assert post(member).status_code == 201
 
 
+def test_a_request_that_the_store_refuses_gives_its_key_back(member):
+    for _ in range(2):
+        assert post(member, [posted(timestamp="2999-01-01")]).status_code == 400
+        assert not Origin.objects.exists()
+    first = post(member)
+    assert first.status_code == 201
+    assert post(member, [posted(timestamp="2999-01-01")]).status_code == 422
+    assert answer_of(post(member)) == answer_of(first)
+
+
 def test_a_repetition_is_authorized_like_the_first(member):
     assert post(member).status_code == 201
     ApiToken.objects.update(scopes=["read"])
