@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from agents.compute.binding import libvirt
 from benchmarks.figures import Figure
+from benchmarks.history import load_history
 from benchmarks.ingest import measure_growth, measure_ingest, measure_scaling
 from benchmarks.latency import measure_latency
 from benchmarks.poll import measure_domains
-from benchmarks.queries import measure_queries
+from benchmarks.queries import measure_queries, month_by_day
+from benchmarks.requests import measure_requests
 from benchmarks.signatures import measure_messages
 from benchmarks.storage import measure_storage
 
@@ -39,8 +41,9 @@ def _growth(quick: bool) -> list[Figure]:
 
 def _queries(quick: bool) -> list[Figure]:
     if quick:
-        return measure_queries(resources=100, days=7)
-    return measure_queries(resources=1000, days=30)
+        return measure_queries(load_history(100, 7))
+    history = load_history(1000, 30)
+    return [*measure_queries(history), *measure_requests(month_by_day(history), seconds=10)]
 
 
 def _storage(quick: bool) -> list[Figure]:

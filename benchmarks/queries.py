@@ -6,35 +6,27 @@ speed, it raises.
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from io import StringIO
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.management import call_command
 from django.db import connection
 
+from benchmarks.api_server import serve
 from benchmarks.figures import Figure
 from benchmarks.gates import expect
-from benchmarks.history import DENSE, SPARSE, History, load_history
+from benchmarks.history import DENSE, SPARSE, History
 
-__all__ = ["measure_queries"]
+__all__ = ["measure_queries", "month_by_day"]
 
 _BASELINE = "the same by plain SQL over samples"
 _ROUNDS, _WARM, _TIMED = 7, 1, 3
-_START_SECONDS = 30.0
 _HOLD = "interval '1 hour'"
 
 Row = tuple[Any, ...]
@@ -51,12 +43,12 @@ class Question:
     read: Callable[[list[dict[str, Any]]], list[Row]]
 
 
-def measure_queries(*, resources: int, days: int) -> list[Figure]:
-    """Milliseconds of each question, the median of warm ones. The store is migrated and empty; it is filled here, at least two days."""
-    history = load_history(resources, days)
+def measure_queries(history: History) -> list[Figure]:
+    """Milliseconds of each question, the median of warm ones, about a history of at least two days."""
     questions = [*_statistics(history), *_lists()]
     densities = [(name, ask(history, DENSE), ask(history, SPARSE)) for name, ask in _DENSITIES.items()]
-    with _serve() as fetch:
+    with serve() as server:
+        fetch = server.connect().get
         baselines = [_compare(question, fetch) for question in questions]
         for _, *pair in densities:
             for question in pair:
@@ -71,6 +63,11 @@ def measure_queries(*, resources: int, days: int) -> list[Figure]:
         for name, dense, sparse in densities
     ]
     return figures
+
+
+def month_by_day(history: History) -> str:
+    """The path of a month that is over, summed by day."""
+    return _month_over(history, DENSE).target
 
 
 def _compare(question: Question, fetch: Callable[[str], bytes]) -> float:
@@ -291,50 +288,3 @@ def _lists() -> list[Question]:
             ],
         ),
     ]
-
-
-# --- The server ---------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _serve() -> Iterator[Callable[[str], bytes]]:
-    """The API in a gunicorn of its own, as in production; yields what asks it, over one connection that stays open."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}"]
-    command += ["--worker-class", "gthread", "--threads", "1", "--keep-alive", "600", "--no-control-socket"]
-    environment = {**os.environ, "CELOMETER_SETTINGS": "server", "CELOMETER_LOG_LEVEL": "ERROR"}
-    environment["CELOMETER_API_REQUESTS_PER_MINUTE"] = "1000000"
-    process = subprocess.Popen([*command, "--log-level", "error"], env=environment)
-    try:
-        _await_port(port)
-        token = StringIO()
-        call_command("token", "bench", operator=True, stdout=token)
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        headers = {"X-Auth-Token": token.getvalue().strip()}
-
-        def fetch(target: str) -> bytes:
-            client.request("GET", target, headers=headers)
-            answer = client.getresponse()
-            body = answer.read()
-            if answer.status != 200:
-                raise AssertionError(f"{target}: {answer.status} {body[:300]!r}")
-            return body
-
-        yield fetch
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _await_port(port: int) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
