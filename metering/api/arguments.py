@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,12 +11,13 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from metering.queries.errors import InvalidInput, QueryError, UnknownArgument, shorten
+from metering.queries.json_text import load_json
 from metering.queries.simple import QueryItem, pair_items
-from metering.queries.values import is_true, parse_integer
+from metering.queries.values import check_text, is_true, parse_integer
 
 from .errors import Unacceptable
 
-__all__ = ["Arguments", "check_text", "parse_arguments", "read_json"]
+__all__ = ["Arguments", "parse_arguments", "read_json"]
 
 _JSON_TYPES = frozenset({"application/json", "text/javascript", "application/javascript"})
 _FORM_TYPE = "application/x-www-form-urlencoded"
@@ -94,42 +93,9 @@ def read_json(request: HttpRequest) -> Any:
     if not body.strip():
         return None
     try:
-        return json.loads(
-            body.decode("utf-8-sig"),
-            parse_float=Decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_unique_keys,
-        )
-    except RecursionError as error:
-        raise Unacceptable(
-            "Request is not in valid JSON format: it is nested too deeply", code="invalid_json"
-        ) from error
+        return load_json(body.decode("utf-8-sig"))
     except ValueError as error:
         raise Unacceptable(f"Request is not in valid JSON format: {shorten(error)}", code="invalid_json") from error
-
-
-def check_text(name: str, text: str) -> str:
-    """The text itself, if the store can hold it: no NUL character, nothing that is not Unicode. Raises InvalidInput."""
-    if "\x00" in text:
-        raise InvalidInput(name, text.replace("\x00", "\\0"), "expected text without the character NUL")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidInput(name, ascii(text), "expected Unicode text: it holds half of a surrogate pair") from None
-    return text
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {shorten(ascii(repeated))} stands twice in one object")
-    return found
 
 
 def _url_pairs(query: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from .database import Statement
 from .filters import SampleFilter, Scope, TimeBound
 
 __all__ = [
-    "NEWEST_FIRST",
+    "BATCH_ID",
     "SERIES",
     "meter_conditions",
     "owner_conditions",
@@ -29,8 +29,8 @@ __all__ = [
 SERIES = (
     " metering_series x JOIN metering_meter m ON m.id = x.meter_id JOIN metering_resource r ON r.id = x.resource_id"
 )
-# Storage order among equal times: ids grow with the batch and the position in it.
-NEWEST_FIRST = " ORDER BY s.timestamp DESC, s.id"
+# A batch's id is that of its samples with zeros in the low 20 bits, the last five digits.
+BATCH_ID = "(left(s.id::text, 31) || '00000')::uuid"
 
 # Text that asks for samples of nobody's.
 _NOBODY = "None"

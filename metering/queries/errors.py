@@ -6,9 +6,11 @@ The openings of several texts are interface: programs written for Ceilometer loo
 from __future__ import annotations
 
 __all__ = [
+    "FilterError",
     "InvalidInput",
     "NoLongerKept",
     "NotConvertible",
+    "OrderError",
     "QueryError",
     "TooExpensive",
     "TooManyRows",
@@ -64,6 +66,24 @@ class NotConvertible(QueryError):
         super().__init__(
             f"Unable to convert the value {shorten(value)} to the expected data type {type_name}.", value=value
         )
+
+
+class FilterError(QueryError):
+    """A complex query's filter that is none."""
+
+    code = "invalid_filter"
+
+    def __init__(self, reason: str, *, value: object) -> None:
+        super().__init__(f"Filter expression not valid: {reason}", value=value)
+
+
+class OrderError(QueryError):
+    """A complex query's order-by that is none."""
+
+    code = "invalid_orderby"
+
+    def __init__(self, reason: str, *, value: object) -> None:
+        super().__init__(f"Order-by expression not valid: {reason}", value=value)
 
 
 class TooManyRows(QueryError):

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 
 from .errors import InvalidInput, NotConvertible, QueryError
 
-__all__ = ["METADATA_TYPES", "is_true", "metadata_candidates", "parse_integer", "parse_timestamp"]
+__all__ = ["METADATA_TYPES", "check_text", "is_true", "metadata_candidates", "parse_integer", "parse_number", "parse_timestamp"]
 
 METADATA_TYPES = ("integer", "float", "string", "boolean", "datetime")
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
@@ -28,6 +28,17 @@ _FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?\Z", re.AS
 _QUOTED = re.compile(r"""(?P<quote>['"])(?P<text>[^'"\\]*)(?P=quote)\Z""")
 
 
+def check_text(name: str, text: str) -> str:
+    """The text itself, if the store can hold it: no NUL character, nothing that is not Unicode. Raises InvalidInput."""
+    if "\x00" in text:
+        raise InvalidInput(name, text.replace("\x00", "\\0"), "expected text without the character NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(name, ascii(text), "expected Unicode text: it holds half of a surrogate pair") from None
+    return text
+
+
 def is_true(text: str) -> bool:
     """The lenient reading of Boolean arguments: the usual words are true, anything else is false."""
     return text.strip().lower() in _TRUE
@@ -40,6 +51,16 @@ def parse_integer(name: str, text: str) -> int:
     except ValueError as error:
         reason = str(error) if len(text) < 200 else "too many digits"
         raise InvalidInput(name, text, f"unable to convert to int. Error: {reason}") from error
+
+
+def parse_number(text: str) -> Decimal | None:
+    """A finite number that can be compared with stored ones; None for any other text."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    usable = number.is_finite() and abs(number.adjusted()) <= _LARGEST_EXPONENT and len(text) <= _LARGEST_EXPONENT
+    return number if usable else None
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -130,11 +151,8 @@ def _number(value: str, type_name: str) -> str:
     stripped = value.strip()
     if type_name == "integer" and not _INTEGER.match(stripped):
         raise NotConvertible(value, type_name)
-    try:
-        number = Decimal(stripped)
-    except InvalidOperation as error:
-        raise NotConvertible(value, type_name) from error
-    if not number.is_finite() or abs(number.adjusted()) > _LARGEST_EXPONENT or len(stripped) > _LARGEST_EXPONENT:
+    number = parse_number(stripped)
+    if number is None:
         raise NotConvertible(value, type_name)
     return format(number, "f")
 

@@ -13,8 +13,8 @@ from django.conf import settings
 
 from metering.messages import BadVolume, Meter, Resource, Sample, sample_id, volume_text
 from metering.queries.errors import InvalidInput, QueryError, shorten
+from metering.queries.values import check_text
 
-from ..arguments import check_text
 from ..callers import Caller
 from ..renderers import exact
 from .shapes import format_time

@@ -1,0 +1,172 @@
+"""Samples found by the complex query language, in the order that was asked for, in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import DataError
+
+from .complex import FIELDS, Expression, Kind, OrderKey
+from .conditions import SERIES, owner_conditions
+from .database import Statement, fetch_all
+from .errors import FilterError
+from .expressions import COLUMNS, find_patterns, find_window, split_conditions
+from .filters import SampleFilter, Scope
+from .floors import check_floor
+from .samples import SampleRow, sample_row
+from .values import parse_number
+from .walks import DIMENSIONS, SAMPLE_COLUMNS, SamplePosition, Selection, TimeOrder, walk_samples
+
+__all__ = ["FoundSample", "SampleSearch", "search_samples"]
+
+_BAD_PATTERN = "2201B"
+_NULLABLE = frozenset({"user", "project", "recorded_at", "message_signature"})
+_TIES = (OrderKey("timestamp", descending=True), OrderKey("message_id", descending=False))
+_BY_TIME = {
+    (OrderKey("timestamp", descending=newest_first), OrderKey("message_id", descending=False)): TimeOrder(newest_first)
+    for newest_first in (True, False)
+}
+# How the text of a value in a position is read again, and what it is compared as.
+_READERS: dict[Kind, tuple[Callable[[str], Any], str]] = {
+    Kind.TEXT: (str, "text"),
+    Kind.NUMBER: (parse_number, "numeric"),
+    Kind.TIME: (datetime.fromisoformat, "timestamptz"),
+    Kind.ID: (UUID, "uuid"),
+}
+
+
+class SampleSearch(NamedTuple):
+    """What to find (None: everything) and how to order it.
+
+    ``order`` None means newest first, and no keys the order of storage: oldest first, but for samples that came late. What the
+    order leaves open is decided by time, newest first, then by id.
+    """
+
+    expression: Expression | None = None
+    order: tuple[OrderKey, ...] | None = None
+
+    @property
+    def keys(self) -> tuple[OrderKey, ...]:
+        """All that the answer is ordered by, so that no two samples stand in one place."""
+        given = self.order
+        if given is None:
+            given = ()
+        elif not given:
+            given = (OrderKey("timestamp", descending=False),)
+        fields = {key.field for key in given}
+        return (*given, *(key for key in _TIES if key.field not in fields))
+
+
+class FoundSample(NamedTuple):
+    """A sample and its position: the values of ``SampleSearch.keys``, as text."""
+
+    sample: SampleRow
+    position: tuple[str | None, ...]
+
+
+def search_samples(
+    search: SampleSearch, *, scope: Scope, limit: int, after: Sequence[str | None] | None = None
+) -> list[FoundSample]:
+    """The first matching samples, at most ``limit``, of those behind the position ``after``.
+
+    By time they are found by index: newest or oldest first, in the series that the filter's own ``and`` names by meter and owner
+    alone. In any other order everything that matches is read and sorted. What neither the series nor the window narrows is
+    looked for among all samples, up to CELOMETER_QUERY_TIMEOUT_SECONDS: then TooExpensive is raised. Raises NoLongerKept,
+    FilterError for a regular expression that is none, ValueError for a position that is none of this order.
+    """
+    expression = search.expression
+    if expression is not None:
+        check_floor(find_window(expression))
+    keys = search.keys
+    position = None if after is None else _read_position(after, keys)
+    selection = _select(expression, scope)
+    if keys in _BY_TIME:
+        behind = None if position is None else SamplePosition(*position)
+        statement = walk_samples(selection, order=_BY_TIME[keys], after=behind, limit=limit)
+    else:
+        statement = _sorted(selection, keys, position, limit)
+    return [_found(row) for row in _fetch(statement, expression)]
+
+
+def _select(expression: Expression | None, scope: Scope) -> Selection:
+    series = owner_conditions(SampleFilter(), scope)
+    if expression is None:
+        return Selection(series, Statement(""), frozenset(), is_narrow=scope.projects is not None)
+    of_series, of_samples, tables = split_conditions(expression)
+    narrow = series.then_all(of_series)
+    return Selection(narrow, of_samples, tables, is_narrow=bool(narrow.sql))
+
+
+def _sorted(selection: Selection, keys: Sequence[OrderKey], position: Sequence[Any] | None, limit: int) -> Statement:
+    """Everything that matches, sorted: for orders that no index has."""
+    columns = [COLUMNS[key.field].sql for key in keys]
+    order = " ORDER BY " + ", ".join(
+        f"{column} {'DESC' if key.descending else 'ASC'}" for column, key in zip(columns, keys, strict=True)
+    )
+    found = Statement(
+        f"(SELECT s.* FROM{SERIES} JOIN metering_sample s ON s.meter_id = x.meter_id AND s.resource_id = x.resource_id"
+        " JOIN metering_resourcestate st ON st.id = s.state_id WHERE true"
+    ).then_all(selection.series, selection.samples)
+    if position is not None:
+        found = found.then(" AND ").then_all(_behind(keys, position))
+    texts = ", ".join(f"({column})::text" for column in columns)
+    return (
+        Statement(f"{SAMPLE_COLUMNS}, ARRAY[{texts}] FROM ")
+        .then_all(found.then(f"{order} LIMIT %s", limit))
+        .then(f") s{DIMENSIONS}{order}")
+    )
+
+
+def _behind(keys: Sequence[OrderKey], position: Sequence[Any]) -> Statement:
+    """The condition on what stands behind the position. NULLs stand where PostgreSQL puts them: behind all in ascending order."""
+    key, value = keys[0], position[0]
+    column, cast = COLUMNS[key.field].sql, _READERS[FIELDS[key.field]][1]
+    operand: tuple[Any, ...] = () if value is None else (value,)
+    if value is None:
+        further, same = (f"{column} IS NOT NULL" if key.descending else "false"), f"{column} IS NULL"
+    else:
+        further = f"{column} < %s::{cast}" if key.descending else f"({column} > %s::{cast} OR {column} IS NULL)"
+        same = f"{column} = %s::{cast}"
+    condition = Statement(f"({further}", operand)
+    if len(keys) > 1:
+        condition = condition.then(f" OR ({same} AND ", *operand).then_all(_behind(keys[1:], position[1:])).then(")")
+    return condition.then(")")
+
+
+def _read_position(texts: Sequence[str | None], keys: Sequence[OrderKey]) -> list[Any]:
+    """The values of a position. Raises ValueError."""
+    values: list[Any] = []
+    for text, key in zip(texts, keys, strict=True):
+        value = None if text is None else _READERS[FIELDS[key.field]][0](text)
+        if value is None and (text is not None or key.field not in _NULLABLE):
+            raise ValueError(f"{key.field} cannot be {text}")
+        values.append(value)
+    return values
+
+
+def _found(row: tuple[Any, ...]) -> FoundSample:
+    """A row of a walk ends with the metadata's text, one of a sorted list with the position."""
+    if isinstance(row[-1], list):
+        return FoundSample(sample_row(row[:-1]), tuple(row[-1]))
+    sample = sample_row(row)
+    return FoundSample(sample, (sample.timestamp.isoformat(), str(sample.id)))
+
+
+def _fetch(statement: Statement, expression: Expression | None) -> list[tuple[Any, ...]]:
+    """The rows. Regular expressions are compiled first, in the same message: a bad one is told even where no sample is compared."""
+    patterns = [] if expression is None else find_patterns(expression)
+    checks = Statement("")
+    if patterns:
+        checks = Statement(f"SELECT {', '.join(['%s ~ %s'] * len(patterns))}; ").then(
+            "", *(part for pattern in patterns for part in ("", pattern))
+        )
+    try:
+        return fetch_all(checks.then_all(statement))
+    except DataError as error:
+        if getattr(error.__cause__, "pgcode", None) != _BAD_PATTERN:
+            raise
+        reason = str(error).splitlines()[0]
+        raise FilterError(f"{reason}: {' or '.join(patterns)}", value=patterns[0]) from error
