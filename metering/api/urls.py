@@ -8,7 +8,9 @@ from django.urls import path, re_path
 from metering.login import LoginForm
 
 from .health import alive, ready
+from .v2.capabilities import Capabilities
 from .v2.meters import MeterDetail, MeterList, MeterStatistics
+from .v2.queries import SampleQuery
 from .v2.resources import ResourceDetail, ResourceList
 from .v2.samples import SampleDetail, SampleList
 from .versions import NoSuchPath, Versions
@@ -33,5 +35,7 @@ urlpatterns = [
     re_path(r"^v2/resources/(?P<resource_id>.+?)/?$", ResourceDetail.as_view(), name="resource"),
     re_path(r"^v2/samples/?$", SampleList.as_view(), name="samples"),
     re_path(r"^v2/samples/(?P<sample_id>[^/]+)/?$", SampleDetail.as_view(), name="sample"),
+    re_path(r"^v2/query/samples/?$", SampleQuery.as_view(), name="query-samples"),
+    re_path(r"^v2/capabilities/?$", Capabilities.as_view(), name="capabilities"),
     re_path(r"^v[0-9]+(/.*)?$", NoSuchPath.as_view(), name="no-such-path"),
 ]

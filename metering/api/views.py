@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import quote
 
 from django.conf import settings
 from django.utils.cache import patch_vary_headers
@@ -23,10 +25,13 @@ from .authentication import Bearer, SessionAuthentication, TokenAuthentication, 
 from .callers import Caller, Grant, identify_caller
 from .errors import ForeignProject
 from .negotiation import AcceptNegotiation
+from .pages import Page, next_link, read_each, read_marker, write_marker
 from .renderers import JsonRenderer, PageRenderer
 from .throttling import admit_caller, count_failure
 
 __all__ = ["ApiView", "OpenView"]
+
+Row = TypeVar("Row")
 
 
 class ApiView(APIView):
@@ -113,23 +118,58 @@ class ApiView(APIView):
 
     def parse_limit(self) -> int:
         """How many entries to answer with. Raises QueryError."""
-        limit = self.arguments.integer("limit", settings.CELOMETER_API_DEFAULT_LIMIT)
+        return self.check_limit(self.arguments.integer("limit", settings.CELOMETER_API_DEFAULT_LIMIT))
+
+    def check_limit(self, limit: int) -> int:
+        """The limit itself, if it is one. Raises QueryError."""
         if limit <= 0:
             raise QueryError("Limit must be positive", value=limit)
         if limit > settings.CELOMETER_API_MAX_LIMIT:
             raise QueryError(
                 f"Limit must be at most {settings.CELOMETER_API_MAX_LIMIT}. Value: '{limit}'. "
-                "To get more, ask again with timestamp bounds.",
+                "To get more, follow the Link header of each answer.",
                 value=limit,
             )
         return limit
 
+    def parse_page(self, list_name: str, *readers: Callable[[str], Any]) -> Page:
+        """Which entries to answer with. ``readers`` read the texts of a position's values from a marker. Raises QueryError."""
+        limit = self.parse_limit()
+        return Page(list_name, limit, self.parse_marker(list_name, read_each(*readers)))
+
+    def parse_marker(
+        self, list_name: str, read_position: Callable[[Sequence[str | None]], tuple[Any, ...]]
+    ) -> tuple[Any, ...] | None:
+        """The position that the marker names, None without one. Raises InvalidInput."""
+        marker = self.arguments.text("marker", None)
+        return None if marker is None else read_marker(marker, list_name=list_name, read_position=read_position)
+
+    def answer_page(
+        self,
+        page: Page,
+        rows: Sequence[Row],
+        *,
+        shape: Callable[[Row], Any],
+        position: Callable[[Row], Sequence[Any]],
+    ) -> Response:
+        """The entries of a page in their shape, and the link to the next page when more rows were fetched than it has."""
+        shown, headers = rows[: page.limit], {}
+        if len(rows) > page.limit:
+            url = self.absolute(quote(self.request.path_info))
+            marker = write_marker(page.list_name, position(shown[-1]))
+            headers["Link"] = next_link(url, self.request.META.get("QUERY_STRING", ""), marker)
+        return Response([shape(row) for row in shown], headers=headers)
+
     def parse_filter(self, fields: frozenset[str]) -> SampleFilter:
         """What the caller asked for. Raises ForeignProject before it looks at anything else, then QueryError."""
-        for project in named_projects(self.arguments.items):
+        self.check_projects(named_projects(self.arguments.items))
+        return build_filter(self.arguments.items, fields=fields)
+
+    def check_projects(self, projects: Iterable[str]) -> None:
+        """Raise ForeignProject for the first that the caller may not ask about."""
+        for project in projects:
             if not self.scope.includes(project):
                 raise ForeignProject(project, projects=self.scope.projects or ())
-        return build_filter(self.arguments.items, fields=fields)
 
     def absolute(self, path: str) -> str:
         """A path of the API as a URL: with the public host, and the prefix that the API is served under."""

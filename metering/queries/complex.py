@@ -56,7 +56,10 @@ class Kind(Enum):
 FIELDS: Mapping[str, Kind] = {
     **dict.fromkeys(("meter", "type", "unit", "user", "project", "resource", "source"), Kind.TEXT),
     **dict.fromkeys(("message_signature", "resource_metadata"), Kind.TEXT),
-    **{"volume": Kind.NUMBER, "timestamp": Kind.TIME, "recorded_at": Kind.TIME, "message_id": Kind.ID},
+    "volume": Kind.NUMBER,
+    "timestamp": Kind.TIME,
+    "recorded_at": Kind.TIME,
+    "message_id": Kind.ID,
 }
 METADATA_PREFIX = "metadata."
 _ALIASES = {
@@ -282,7 +285,9 @@ def _check_tree(tree: Any, *, error: type[FilterError | OrderError]) -> None:
         if not below:
             return
         level = below
-    raise error(f"it is nested too deeply: expected at most {settings.CELOMETER_API_MAX_FILTER_DEPTH} levels", value=name)
+    raise error(
+        f"it is nested too deeply: expected at most {settings.CELOMETER_API_MAX_FILTER_DEPTH} levels", value=name
+    )
 
 
 def _no_schema(tree: Any, reason: str) -> FilterError:

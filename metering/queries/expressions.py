@@ -14,7 +14,7 @@ from uuid import UUID
 
 from metering.messages import batch_of
 
-from .complex import Comparison, Expression, Junction, Kind, Negation, Value, find_comparisons
+from .complex import Comparison, Expression, Junction, Negation, Value, find_comparisons
 from .conditions import BATCH_ID, parse_sample_id
 from .database import Statement
 from .filters import SampleFilter, TimeBound, metadata_paths
@@ -76,9 +76,7 @@ def split_conditions(expression: Expression) -> tuple[Statement, Statement, froz
 
 def tables_of(expression: Expression) -> frozenset[str]:
     """The aliases of the tables that it looks at."""
-    return frozenset(
-        "st" if leaf.metadata_key else COLUMNS[leaf.field].table for leaf in find_comparisons(expression)
-    )
+    return frozenset("st" if leaf.metadata_key else COLUMNS[leaf.field].table for leaf in find_comparisons(expression))
 
 
 def find_patterns(expression: Expression) -> list[str]:

@@ -14,9 +14,7 @@ __all__ = ["load_json"]
 def load_json(text: str) -> Any:
     """The value, numbers as int and Decimal. Raises ValueError with a text for the sender, also for what is nested too deeply."""
     try:
-        return json.loads(
-            text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys
-        )
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

@@ -21,6 +21,7 @@ class MeterRow(NamedTuple):
     project_id: str | None = None
     user_id: str | None = None
     source: str | None = None
+    series_id: int | None = None
 
 
 class KnownMeter(NamedTuple):
@@ -69,25 +70,33 @@ def find_classes() -> tuple[int, ...]:
     return tuple(class_id for (class_id,) in rows)
 
 
-def list_meters(wanted: SampleFilter, *, scope: Scope, limit: int) -> list[MeterRow]:
-    """One row for each name, type, unit and resource, in the order in which they first appeared.
+def list_meters(wanted: SampleFilter, *, scope: Scope, limit: int, after: int | None = None) -> list[MeterRow]:
+    """One row for each name, type, unit and resource, in the order in which they first appeared; those behind the series ``after``.
 
     Owner and metadata are those of the newest sample, and the filter is tested on it alone: who owned a resource before does
-    not list its meters any more.
+    not list its meters any more. A resource that changes hands has the place in which its new owner first appeared.
     """
     statement = Statement(
-        "SELECT m.name, m.type, m.unit, r.resource_id, r.project_id, r.user_id, r.source FROM"
+        "SELECT m.name, m.type, m.unit, r.resource_id, r.project_id, r.user_id, r.source, x.id FROM"
     ).then_all(_pairs(wanted, scope))
+    if after is not None:
+        statement = statement.then(" AND x.id > %s", after)
     return [MeterRow(*row) for row in fetch_all(statement.then(" ORDER BY x.id LIMIT %s", limit))]
 
 
-def list_unique_meters(wanted: SampleFilter, *, scope: Scope, limit: int) -> list[MeterRow]:
-    """One row for each name, type and unit that ``list_meters`` would show with any resource, by name."""
+def list_unique_meters(
+    wanted: SampleFilter, *, scope: Scope, limit: int, after: tuple[str, str, str] | None = None
+) -> list[MeterRow]:
+    """One row for each name, type and unit that ``list_meters`` would show with any resource, by name, unit and type; those
+    behind ``after``.
+    """
     pairs = _pairs(wanted, scope)
     statement = Statement(
         "SELECT u.name, u.type, u.unit FROM metering_meter u WHERE EXISTS (SELECT FROM", pairs.parameters
-    ).then(pairs.sql + " AND m.id = u.id) ORDER BY u.name, u.unit, u.type LIMIT %s", limit)
-    return [MeterRow(*row) for row in fetch_all(statement)]
+    ).then(pairs.sql + " AND m.id = u.id)")
+    if after is not None:
+        statement = statement.then(" AND (u.name, u.unit, u.type) > (%s, %s, %s)", *after)
+    return [MeterRow(*row) for row in fetch_all(statement.then(" ORDER BY u.name, u.unit, u.type LIMIT %s", limit))]
 
 
 def _pairs(wanted: SampleFilter, scope: Scope) -> Statement:

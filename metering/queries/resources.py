@@ -37,7 +37,7 @@ class ResourceRow(NamedTuple):
 # The last stored counts among equal times.
 _LATEST = """
 SELECT ids.resource_id, latest.source, latest.project_id, latest.user_id, latest.first_at, latest.timestamp, shown.metadata, {meters}
-FROM (SELECT DISTINCT r.resource_id FROM metering_resource r WHERE true{owners}) ids
+FROM (SELECT DISTINCT r.resource_id FROM metering_resource r WHERE true{owners}{after}) ids
 CROSS JOIN LATERAL (
     SELECT r.source, r.project_id, r.user_id, newest.timestamp, newest.state_id, min(oldest.timestamp) OVER () AS first_at
     FROM{series}
@@ -56,12 +56,14 @@ ARRAY(SELECT m.name FROM metering_meter m WHERE EXISTS (
 ) ORDER BY m.name, m.unit, m.type)"""
 
 
-def list_resources(wanted: SampleFilter, *, scope: Scope, limit: int, with_meters: bool) -> list[ResourceRow]:
-    """One row for each resource id that has a matching sample, ascending by it. Raises NoLongerKept."""
+def list_resources(
+    wanted: SampleFilter, *, scope: Scope, limit: int, with_meters: bool, after: str | None = None
+) -> list[ResourceRow]:
+    """One row for each resource id that has a matching sample, ascending by it; those behind the id ``after``. Raises NoLongerKept."""
     check_floor(wanted)
     classes = find_classes()
     while classes:
-        rows = fetch_all(_latest(wanted, scope, limit, classes, with_meters=with_meters))
+        rows = fetch_all(_latest(wanted, scope, limit, after, classes, with_meters=with_meters))
         known, classes = classes, find_classes()
         # None came meanwhile: these were all.
         if classes == known:
@@ -69,19 +71,24 @@ def list_resources(wanted: SampleFilter, *, scope: Scope, limit: int, with_meter
     return []
 
 
-def _latest(wanted: SampleFilter, scope: Scope, limit: int, classes: Sequence[int], *, with_meters: bool) -> Statement:
+def _latest(
+    wanted: SampleFilter, scope: Scope, limit: int, after: str | None, classes: Sequence[int], *, with_meters: bool
+) -> Statement:
     owners = owner_conditions(wanted, scope)
     visible = owner_conditions(SampleFilter(), scope)
     samples = series_samples("s.timestamp, s.id, s.state_id", wanted, classes=classes)
+    behind = Statement("") if after is None else Statement(" AND r.resource_id > %s", (after,))
     sql = _LATEST.format(
         meters=_METERS.format(owners=visible.sql) if with_meters else "ARRAY[]::text[]",
         owners=owners.sql,
+        after=behind.sql,
         series=SERIES,
         samples=samples.sql,
     )
     parameters = (
         *(visible.parameters if with_meters else ()),
         *owners.parameters,
+        *behind.parameters,
         *samples.parameters,
         *samples.parameters,
         *owners.parameters,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,12 +11,12 @@ from django.db import DataError
 from .complex import FIELDS, Expression, Kind, OrderKey
 from .conditions import SERIES, owner_conditions
 from .database import Statement, fetch_all
-from .errors import FilterError
+from .errors import FilterError, shorten
 from .expressions import COLUMNS, find_patterns, find_window, split_conditions
 from .filters import SampleFilter, Scope
 from .floors import check_floor
 from .samples import SampleRow, sample_row
-from .values import parse_number
+from .values import parse_number, read_time
 from .walks import DIMENSIONS, SAMPLE_COLUMNS, SamplePosition, Selection, TimeOrder, walk_samples
 
 __all__ = ["FoundSample", "SampleSearch", "search_samples"]
@@ -29,13 +28,7 @@ _BY_TIME = {
     (OrderKey("timestamp", descending=newest_first), OrderKey("message_id", descending=False)): TimeOrder(newest_first)
     for newest_first in (True, False)
 }
-# How the text of a value in a position is read again, and what it is compared as.
-_READERS: dict[Kind, tuple[Callable[[str], Any], str]] = {
-    Kind.TEXT: (str, "text"),
-    Kind.NUMBER: (parse_number, "numeric"),
-    Kind.TIME: (datetime.fromisoformat, "timestamptz"),
-    Kind.ID: (UUID, "uuid"),
-}
+_CASTS = {Kind.TEXT: "text", Kind.NUMBER: "numeric", Kind.TIME: "timestamptz", Kind.ID: "uuid"}
 
 
 class SampleSearch(NamedTuple):
@@ -59,6 +52,10 @@ class SampleSearch(NamedTuple):
         fields = {key.field for key in given}
         return (*given, *(key for key in _TIES if key.field not in fields))
 
+    def read_position(self, texts: Sequence[str | None]) -> tuple[Any, ...]:
+        """A FoundSample's position as values. Raises ValueError for what cannot be one in this order."""
+        return tuple(_read_value(text, key.field) for text, key in zip(texts, self.keys, strict=True))
+
 
 class FoundSample(NamedTuple):
     """A sample and its position: the values of ``SampleSearch.keys``, as text."""
@@ -68,26 +65,25 @@ class FoundSample(NamedTuple):
 
 
 def search_samples(
-    search: SampleSearch, *, scope: Scope, limit: int, after: Sequence[str | None] | None = None
+    search: SampleSearch, *, scope: Scope, limit: int, after: tuple[Any, ...] | None = None
 ) -> list[FoundSample]:
     """The first matching samples, at most ``limit``, of those behind the position ``after``.
 
     By time they are found by index: newest or oldest first, in the series that the filter's own ``and`` names by meter and owner
     alone. In any other order everything that matches is read and sorted. What neither the series nor the window narrows is
     looked for among all samples, up to CELOMETER_QUERY_TIMEOUT_SECONDS: then TooExpensive is raised. Raises NoLongerKept,
-    FilterError for a regular expression that is none, ValueError for a position that is none of this order.
+    FilterError for a regular expression that is none.
     """
     expression = search.expression
     if expression is not None:
         check_floor(find_window(expression))
     keys = search.keys
-    position = None if after is None else _read_position(after, keys)
     selection = _select(expression, scope)
     if keys in _BY_TIME:
-        behind = None if position is None else SamplePosition(*position)
+        behind = None if after is None else SamplePosition(*after)
         statement = walk_samples(selection, order=_BY_TIME[keys], after=behind, limit=limit)
     else:
-        statement = _sorted(selection, keys, position, limit)
+        statement = _sorted(selection, keys, after, limit)
     return [_found(row) for row in _fetch(statement, expression)]
 
 
@@ -123,7 +119,7 @@ def _sorted(selection: Selection, keys: Sequence[OrderKey], position: Sequence[A
 def _behind(keys: Sequence[OrderKey], position: Sequence[Any]) -> Statement:
     """The condition on what stands behind the position. NULLs stand where PostgreSQL puts them: behind all in ascending order."""
     key, value = keys[0], position[0]
-    column, cast = COLUMNS[key.field].sql, _READERS[FIELDS[key.field]][1]
+    column, cast = COLUMNS[key.field].sql, _CASTS[FIELDS[key.field]]
     operand: tuple[Any, ...] = () if value is None else (value,)
     if value is None:
         further, same = (f"{column} IS NOT NULL" if key.descending else "false"), f"{column} IS NULL"
@@ -136,15 +132,22 @@ def _behind(keys: Sequence[OrderKey], position: Sequence[Any]) -> Statement:
     return condition.then(")")
 
 
-def _read_position(texts: Sequence[str | None], keys: Sequence[OrderKey]) -> list[Any]:
-    """The values of a position. Raises ValueError."""
-    values: list[Any] = []
-    for text, key in zip(texts, keys, strict=True):
-        value = None if text is None else _READERS[FIELDS[key.field]][0](text)
-        if value is None and (text is not None or key.field not in _NULLABLE):
-            raise ValueError(f"{key.field} cannot be {text}")
-        values.append(value)
-    return values
+def _read_value(text: str | None, field: str) -> Any:
+    if text is None:
+        if field in _NULLABLE:
+            return None
+        raise ValueError(f"{field} is always known")
+    kind = FIELDS[field]
+    if kind is Kind.TIME:
+        return read_time(text)
+    if kind is Kind.ID:
+        return UUID(text)
+    if kind is Kind.TEXT:
+        return text
+    number = parse_number(text)
+    if number is None:
+        raise ValueError(f"{shorten(text)} is no number")
+    return number
 
 
 def _found(row: tuple[Any, ...]) -> FoundSample:

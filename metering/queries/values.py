@@ -9,7 +9,16 @@ from decimal import Decimal, InvalidOperation
 
 from .errors import InvalidInput, NotConvertible, QueryError
 
-__all__ = ["METADATA_TYPES", "check_text", "is_true", "metadata_candidates", "parse_integer", "parse_number", "parse_timestamp"]
+__all__ = [
+    "METADATA_TYPES",
+    "check_text",
+    "is_true",
+    "metadata_candidates",
+    "parse_integer",
+    "parse_number",
+    "parse_timestamp",
+    "read_time",
+]
 
 METADATA_TYPES = ("integer", "float", "string", "boolean", "datetime")
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
@@ -101,6 +110,14 @@ def _zone(text: str | None) -> timezone:
         raise ValueError("an hour has 60 minutes")
     offset = timedelta(hours=hours, minutes=minutes)
     return timezone(-offset if text[0] == "-" else offset)
+
+
+def read_time(text: str) -> datetime:
+    """An aware time as programs print it. Raises ValueError."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return at
 
 
 def metadata_candidates(value: str, type_name: str | None) -> tuple[str, ...]:

@@ -102,9 +102,7 @@ WITH size AS (
 ) s{DIMENSIONS}{{order}}"""
 
 
-def walk_samples(
-    selection: Selection, *, order: TimeOrder, after: SamplePosition | None, limit: int
-) -> Statement:
+def walk_samples(selection: Selection, *, order: TimeOrder, after: SamplePosition | None, limit: int) -> Statement:
     """SELECT of ``SAMPLE_COLUMNS`` for the first ``limit`` samples behind ``after``."""
     behind = selection._replace(samples=selection.samples.then_all(order.after(after)))
     return _by_series(behind, order, limit) if behind.is_narrow else _by_time(behind, order, limit)
@@ -114,9 +112,9 @@ def _by_time(selection: Selection, order: TimeOrder, limit: int) -> Statement:
     """Nothing narrows the series: walk the index on time from its end."""
     joins = "".join(_JOINS[table] for table in sorted(selection.tables))
     nearest = Statement(f" (SELECT s.* FROM metering_sample s{joins} WHERE true").then_all(selection.samples)
-    return (
-        Statement(f"{SAMPLE_COLUMNS} FROM").then_all(nearest).then(f"{order.sql} LIMIT %s) s", limit)
-    ).then(DIMENSIONS + order.sql)
+    return (Statement(f"{SAMPLE_COLUMNS} FROM").then_all(nearest).then(f"{order.sql} LIMIT %s) s", limit)).then(
+        DIMENSIONS + order.sql
+    )
 
 
 def _by_series(selection: Selection, order: TimeOrder, limit: int) -> Statement:

@@ -5,10 +5,19 @@ The way of a question: ``request`` (what is asked) → ``buckets`` and ``coverag
 """
 
 from .engine import compute, explain
-from .request import Aggregate, CalendarPeriod, StatisticsRequest, parse_aggregates, parse_groups, parse_period
+from .request import (
+    FUNCTIONS,
+    Aggregate,
+    CalendarPeriod,
+    StatisticsRequest,
+    parse_aggregates,
+    parse_groups,
+    parse_period,
+)
 from .rows import StatisticsRow
 
 __all__ = [
+    "FUNCTIONS",
     "Aggregate",
     "CalendarPeriod",
     "StatisticsRequest",

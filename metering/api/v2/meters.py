@@ -22,6 +22,7 @@ from metering.statistics import (
 from ..paths import name_in_path, sample_path
 from ..views import ApiView
 from .posting import echo_samples
+from .samples import SAMPLE_PAGES, sample_position
 from .shapes import meter_shape, old_sample_shape, statistics_shape
 from .storing import store_posted
 
@@ -31,7 +32,7 @@ __all__ = ["MeterDetail", "MeterList", "MeterStatistics"]
 class MeterList(ApiView):
     title = "Meters"
     summary = "What is measured of which resource: one entry for each meter of each resource, in the order they first appeared."
-    known_arguments = frozenset({"q", "limit", "unique"})
+    known_arguments = frozenset({"q", "limit", "marker", "unique"})
     examples = (
         ("Each meter once", "/v2/meters?unique=True"),
         ("Meters of one resource", "/v2/meters?q.field=resource_id&q.value=r1"),
@@ -39,16 +40,21 @@ class MeterList(ApiView):
     )
 
     def get(self, request: Request) -> Response:
-        list_rows = list_unique_meters if self.arguments.boolean("unique") else list_meters
-        limit = self.parse_limit()
-        rows = list_rows(self.parse_filter(METER_FIELDS), scope=self.scope, limit=limit)
-        return Response([meter_shape(row) for row in rows])
+        is_unique = self.arguments.boolean("unique")
+        page = self.parse_page("unique meters", str, str, str) if is_unique else self.parse_page("meters", int)
+        wanted = self.parse_filter(METER_FIELDS)
+        if is_unique:
+            rows = list_unique_meters(wanted, scope=self.scope, limit=page.fetch_limit, after=page.after)
+            return self.answer_page(page, rows, shape=meter_shape, position=lambda row: (row.name, row.unit, row.type))
+        after = page.after[0] if page.after else None
+        rows = list_meters(wanted, scope=self.scope, limit=page.fetch_limit, after=after)
+        return self.answer_page(page, rows, shape=meter_shape, position=lambda row: (row.series_id,))
 
 
 class MeterDetail(ApiView):
     title = "Samples of one meter"
     summary = "The newest first. POST a list of samples to store them: all or none, before the answer."
-    known_arguments = frozenset({"q", "limit"})
+    known_arguments = frozenset({"q", "limit", "marker"})
     writing_scope = TokenScope.SAMPLES
     examples = (
         ("Statistics by hour", "{path}/statistics?period=3600"),
@@ -64,9 +70,10 @@ class MeterDetail(ApiView):
         return frozenset({"direct"}) if method == "POST" else super().arguments_of(method)
 
     def get(self, request: Request, meter: str) -> Response:
-        limit = self.parse_limit()
+        page = self.parse_page(*SAMPLE_PAGES)
         wanted = self.parse_filter(SAMPLE_FIELDS).for_meter(name_in_path(meter))
-        return Response([old_sample_shape(row) for row in list_samples(wanted, scope=self.scope, limit=limit)])
+        rows = list_samples(wanted, scope=self.scope, limit=page.fetch_limit, after=page.after)
+        return self.answer_page(page, rows, shape=old_sample_shape, position=sample_position)
 
     def post(self, request: Request, meter: str) -> Response:
         assert self.caller is not None

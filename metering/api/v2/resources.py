@@ -22,7 +22,7 @@ class ResourceList(ApiView):
         "Everything that has samples, by id. Times, owner and metadata are those of the samples that match the filter; "
         "each resource links to its meters."
     )
-    known_arguments = frozenset({"q", "limit", "meter_links"})
+    known_arguments = frozenset({"q", "limit", "marker", "meter_links"})
     examples = (
         ("Without links to meters", "/v2/resources?meter_links=0"),
         ("Metered in 2026", "/v2/resources?q.field=timestamp&q.op=ge&q.value=2026-01-01"),
@@ -31,10 +31,17 @@ class ResourceList(ApiView):
 
     def get(self, request: Request) -> Response:
         with_meters = self.arguments.integer("meter_links", 1) != 0
-        limit = self.parse_limit()
-        wanted = self.parse_filter(RESOURCE_FIELDS)
-        rows = list_resources(wanted, scope=self.scope, limit=limit, with_meters=with_meters)
-        return Response([resource_shape(row, self.absolute) for row in rows])
+        page = self.parse_page("resources", str)
+        rows = list_resources(
+            self.parse_filter(RESOURCE_FIELDS),
+            scope=self.scope,
+            limit=page.fetch_limit,
+            with_meters=with_meters,
+            after=page.after[0] if page.after else None,
+        )
+        return self.answer_page(
+            page, rows, shape=lambda row: resource_shape(row, self.absolute), position=lambda row: (row.resource_id,)
+        )
 
 
 class ResourceDetail(ApiView):

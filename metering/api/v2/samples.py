@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from metering.queries.samples import find_sample, list_samples
+from metering.queries.samples import SampleRow, find_sample, list_samples
 from metering.queries.simple import SAMPLE_FIELDS
+from metering.queries.values import read_time
 
 from ..errors import NotFound
 from ..paths import name_in_path
 from ..views import ApiView
 from .shapes import sample_shape
 
-__all__ = ["SampleDetail", "SampleList"]
+__all__ = ["SAMPLE_PAGES", "SampleDetail", "SampleList", "sample_position"]
+
+# What the markers of lists of samples, newest first, hold.
+SAMPLE_PAGES = ("samples", read_time, UUID)
+
+
+def sample_position(row: SampleRow) -> tuple[object, ...]:
+    return row.timestamp, row.id
 
 
 class SampleList(ApiView):
@@ -21,7 +31,7 @@ class SampleList(ApiView):
     summary = (
         "Single measurements of all meters, the newest first. Equal times stand in the order in which they were stored."
     )
-    known_arguments = frozenset({"q", "limit"})
+    known_arguments = frozenset({"q", "limit", "marker"})
     examples = (
         ("The three newest", "/v2/samples?limit=3"),
         ("Since the beginning of 2026", "/v2/samples?q.field=timestamp&q.op=ge&q.value=2026-01-01"),
@@ -30,9 +40,10 @@ class SampleList(ApiView):
     )
 
     def get(self, request: Request) -> Response:
-        limit = self.parse_limit()
-        rows = list_samples(self.parse_filter(SAMPLE_FIELDS), scope=self.scope, limit=limit)
-        return Response([sample_shape(row) for row in rows])
+        page = self.parse_page(*SAMPLE_PAGES)
+        wanted = self.parse_filter(SAMPLE_FIELDS)
+        rows = list_samples(wanted, scope=self.scope, limit=page.fetch_limit, after=page.after)
+        return self.answer_page(page, rows, shape=sample_shape, position=sample_position)
 
 
 class SampleDetail(ApiView):

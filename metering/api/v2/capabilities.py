@@ -1,0 +1,47 @@
+"""``GET /v2/capabilities``: what this server can do, in the names that Ceilometer's clients know."""
+
+from __future__ import annotations
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from metering.statistics import FUNCTIONS
+
+from ..views import ApiView
+
+__all__ = ["Capabilities"]
+
+
+class Capabilities(ApiView):
+    """What is missing in the answer, the server cannot do."""
+
+    title = "Capabilities"
+    summary = "What this server can do: of which lists, by which kinds of query, with which functions."
+    examples = (("The beginning", "/"),)
+
+    def authorize(self, request: Request, projects: list[str]) -> None:
+        """Every caller may know: also one who has no project yet."""
+        self.caller = None
+
+    def get(self, request: Request) -> Response:
+        return Response(
+            {
+                "api": dict.fromkeys(sorted((*_QUERIES, *_FUNCTIONS)), True),
+                "storage": {"storage:production_ready": True},
+            }
+        )
+
+
+_QUERIES = (
+    *(
+        f"{name}:query:{way}"
+        for name in ("meters", "resources", "samples", "statistics")
+        for way in ("simple", "metadata")
+    ),
+    "samples:query:complex",
+)
+_FUNCTIONS = (
+    "statistics:groupby",
+    "statistics:aggregation:standard",
+    *(f"statistics:aggregation:selectable:{function}" for function in FUNCTIONS),
+)
