@@ -1,8 +1,8 @@
 """Pages of a list: ``limit`` entries, then a link to the next ones.
 
-An answer that is not the end of its list has the header ``Link: <URL>; rel="next"``. The URL is the request's with a ``marker`` in it, which
-says behind which entry the next page begins; a body, where the request had one, is to be sent again as it was. Whoever
-follows the links until there is none has seen every entry once, also when entries share a time, and while new samples are stored.
+An answer that is not the end of its list has the header ``Link: <URL>; rel="next"``. The URL is the request's with a ``marker`` in it:
+behind which entry the next page begins; a body, where the request had one, is to be sent again as it was. Whoever follows the
+links until there is none has seen every entry once, also when entries share a time, and while new samples are stored.
 
 A marker is opaque: it holds the list's name and the values that its entries are ordered by. Another list, or the same list in
 another order, does not take it.
