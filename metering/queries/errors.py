@@ -22,8 +22,8 @@ _SHOWN_CHARACTERS = 200
 
 
 def shorten(value: object) -> str:
-    """The value as text, cut where an answer would grow by what was sent."""
-    text = str(value)
+    """The value as text, cut where an answer would grow by what was sent; halves of surrogate pairs, which no answer can hold, escaped."""
+    text = str(value)[: _SHOWN_CHARACTERS + 1].encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import timedelta
 from decimal import Decimal
+from operator import eq, ge, gt, le, lt, ne
 
 import pytest
 from django.db import connection
@@ -86,16 +87,12 @@ def compares(sample, leaf):
     wanted = [other for other in leaf.values if type(other) is type(value)]
     if value is None or not wanted:
         return None
-    return any(
-        {
-            "=": lambda: value == other, "in": lambda: value == other, "!=": lambda: value != other, "<": lambda: value < other,
-            "<=": lambda: value <= other, ">": lambda: value > other, ">=": lambda: value >= other,
-            "=~": lambda: re.search(other, value) is not None,
-        }[leaf.operator]()
-        for other in wanted
-    )  # fmt: skip
+    return any(OPERATORS[leaf.operator](value, other) for other in wanted)
 
 
+OPERATORS = {
+    "=": eq, "in": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge, "=~": lambda value, pattern: bool(re.search(pattern, value)),
+}  # fmt: skip
 TEXTS = {
     "meter": ("cpu", "disk", "net", "none"), "counter_type": ("gauge", "cumulative"), "unit": ("B", "ns"), "resource_id": ("a", "b", "e"),
     "project": ("p1", "p2"), "user_id": ("u1", "u2"), "source": ("openstack", "else"), "metadata.state": ("on", "off", "5"),
