@@ -72,7 +72,16 @@ def read_marker(
 
 def read_each(*readers: Callable[[str], Any]) -> Callable[[Sequence[str | None]], tuple[Any, ...]]:
     """The reader of a position whose values have a reader each."""
-    return lambda texts: tuple(reader(text) for reader, text in zip(readers, texts, strict=True))
+
+    def read_position(texts: Sequence[str | None]) -> tuple[Any, ...]:
+        values = []
+        for reader, text in zip(readers, texts, strict=True):
+            if text is None:
+                raise ValueError("a value is missing")
+            values.append(reader(text))
+        return tuple(values)
+
+    return read_position
 
 
 def next_link(url: str, query: str, marker: str) -> str:
