@@ -31,13 +31,13 @@ class Statement(NamedTuple):
         return Statement(sql, parameters)
 
 
-def fetch_all(statement: Statement) -> list[tuple[Any, ...]]:
-    """The rows. Raises TooExpensive when the store stopped at CELOMETER_QUERY_TIMEOUT_SECONDS.
+def fetch_all(statement: Statement, *, timeout_seconds: float | None = None) -> list[tuple[Any, ...]]:
+    """The rows. Raises TooExpensive when the store stopped at the timeout, CELOMETER_QUERY_TIMEOUT_SECONDS unless another is given.
 
     The settings travel in front of the statement in one message: all then run in one transaction, which SET LOCAL ends with,
     and no round trip is added.
     """
-    seconds = settings.CELOMETER_QUERY_TIMEOUT_SECONDS
+    seconds = settings.CELOMETER_QUERY_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
     # Compiling a plan costs more than any of these statements saves by it, once there are many partitions.
     bounded = Statement(f"SET LOCAL statement_timeout = {int(seconds * 1000)}; SET LOCAL jit = off; ").then_all(
         statement

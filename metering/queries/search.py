@@ -1,4 +1,4 @@
-"""Samples found by the complex query language, in the order that was asked for, in one statement."""
+"""Samples found by the complex query language, in the order that was asked for, in one statement (and a small one for patterns)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import DataError
 from .complex import FIELDS, Expression, Kind, OrderKey
 from .conditions import SERIES, owner_conditions
 from .database import Statement, fetch_all
-from .errors import FilterError, shorten
+from .errors import FilterError, TooExpensive, shorten
 from .expressions import COLUMNS, find_patterns, find_window, split_conditions
 from .filters import SampleFilter, Scope
 from .floors import check_floor
@@ -22,6 +22,7 @@ from .walks import DIMENSIONS, SAMPLE_COLUMNS, SamplePosition, Selection, TimeOr
 __all__ = ["FoundSample", "SampleSearch", "search_samples"]
 
 _BAD_PATTERN = "2201B"
+_COMPILING_SECONDS = 0.5
 _NULLABLE = frozenset({"user", "project", "recorded_at", "message_signature"})
 _TIES = (OrderKey("timestamp", descending=True), OrderKey("message_id", descending=False))
 _BY_TIME = {
@@ -84,7 +85,8 @@ def search_samples(
         statement = walk_samples(selection, order=_BY_TIME[keys], after=behind, limit=limit)
     else:
         statement = _sorted(selection, keys, after, limit)
-    return [_found(row) for row in _fetch(statement, expression)]
+    patterns = [] if expression is None else find_patterns(expression)
+    return [_found(row) for row in _fetch(statement, patterns)]
 
 
 def _select(expression: Expression | None, scope: Scope) -> Selection:
@@ -158,18 +160,27 @@ def _found(row: tuple[Any, ...]) -> FoundSample:
     return FoundSample(sample, (sample.timestamp.isoformat(), str(sample.id)))
 
 
-def _fetch(statement: Statement, expression: Expression | None) -> list[tuple[Any, ...]]:
-    """The rows. Regular expressions are compiled first, in the same message: a bad one is told even where no sample is compared."""
-    patterns = [] if expression is None else find_patterns(expression)
-    checks = Statement("")
+def _fetch(statement: Statement, patterns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The rows. Raises FilterError for a pattern that is no regular expression, or one that PostgreSQL gives up on."""
     if patterns:
-        checks = Statement(f"SELECT {', '.join(['%s ~ %s'] * len(patterns))}; ").then(
-            "", *(part for pattern in patterns for part in ("", pattern))
-        )
+        # A bad one is told even where there is nothing to compare with; one that explodes costs no more than this.
+        compiled = ", ".join(["'' ~ %s"] * len(patterns))
+        _run(Statement(f"SELECT {compiled}", tuple(patterns)), patterns, timeout_seconds=_COMPILING_SECONDS)
+    return _run(statement, patterns)
+
+
+def _run(
+    statement: Statement, patterns: Sequence[str], *, timeout_seconds: float | None = None
+) -> list[tuple[Any, ...]]:
     try:
-        return fetch_all(checks.then_all(statement))
+        return fetch_all(statement, timeout_seconds=timeout_seconds)
+    except TooExpensive as error:
+        if timeout_seconds is None:
+            raise
+        reason = f"regular expressions take longer than {timeout_seconds} s to compile"
+        raise FilterError(f"{reason}: {shorten(' or '.join(patterns))}", value=patterns[0]) from error
     except DataError as error:
         if getattr(error.__cause__, "pgcode", None) != _BAD_PATTERN:
             raise
         reason = str(error).splitlines()[0]
-        raise FilterError(f"{reason}: {' or '.join(patterns)}", value=patterns[0]) from error
+        raise FilterError(f"{reason}: {shorten(' or '.join(patterns))}", value=patterns[0]) from error

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from operator import eq, ge, gt, le, lt, ne
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metering.messages import sample_id
 from metering.queries.complex import FIELDS, METADATA_PREFIX, Comparison, Junction, parse_filter, parse_order
-from metering.queries.errors import FilterError
+from metering.queries.errors import FilterError, TooExpensive
 from metering.queries.filters import Scope
 from metering.queries.search import SampleSearch, search_samples
 from tests.support.samples import at, make_sample, store, store_samples
@@ -237,6 +238,38 @@ def test_equal_samples_without_the_key_match_neither_a_comparison_nor_its_negati
         assert find(expression) == [], expression
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "((((((((((a{0,100}){0,100}){0,100}){0,100}){0,100}",
+        "(((a{0,255}){0,255}){0,255})",
+        "(?:a{1,255}|b{1,255}){1,255}",
+        "(a?){200}" * 20,
+        "(((((a{1,60}){1,60}){1,60}){1,60}){1,60})b",
+    ],
+)
+@pytest.mark.parametrize("field", ["resource", "metadata.long"])
+def test_a_pattern_that_explodes_is_refused_or_given_up_and_the_store_answers_on(db, settings, field, pattern):
+    store(resource="a" * 255, metadata={"long": "a" * 60_000})
+    settings.CELOMETER_QUERY_TIMEOUT_SECONDS = 2
+    with pytest.raises((FilterError, TooExpensive)) as caught, transaction.atomic():
+        find({"=~": {field: pattern}})
+    assert isinstance(caught.value, TooExpensive) or pattern.startswith(caught.value.value[:100])
+    assert len(find(None)) == 1
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"^(a+)+$", r"((a*)*)*\1\2$b", r"(a*)(a*)(a*)(a*)(a*)(a*)\1\2\3\4\5\6b", r"(\w{1,200}){1,20}\1x"]
+)
+def test_a_pattern_that_hangs_other_engines_ends(db, settings, pattern):
+    store(resource="a" * 255, metadata={"long": "a" * 60_000})
+    settings.CELOMETER_QUERY_TIMEOUT_SECONDS = 2
+    for field in ("resource", "metadata.long"):
+        with suppress(TooExpensive), transaction.atomic():
+            assert len(find({"=~": {field: pattern}})) <= 1
+        assert len(find(None)) == 1
+
+
 @pytest.mark.parametrize("pattern", ["(", "a{2,1}", "[z-a]", "*", "a{99999}", "\\"])
 def test_a_bad_pattern_is_refused_by_name_even_when_nothing_is_stored(db, pattern):
     with pytest.raises(FilterError) as caught:
@@ -249,5 +282,9 @@ def test_a_bad_pattern_is_refused_by_name_even_when_nothing_is_stored(db, patter
 def test_a_search_of_any_length_is_one_statement(db, order):
     store_samples([make_sample(resource=f"r{number}") for number in range(30)])
     with CaptureQueriesContext(connection) as queries:
-        assert len(find({"=~": {"resource": "^r"}}, order)) == 30
+        assert len(find({">=": {"resource": "r"}}, order)) == 30
     assert len(queries) == 1
+    with CaptureQueriesContext(connection) as queries:
+        assert len(find({"=~": {"resource": "^r"}}, order)) == 30
+    # Whether the pattern is one, and the samples.
+    assert len(queries) == 2
