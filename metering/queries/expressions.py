@@ -19,7 +19,7 @@ from .conditions import BATCH_ID, parse_sample_id
 from .database import Statement
 from .filters import SampleFilter, TimeBound, metadata_paths
 
-__all__ = ["COLUMNS", "Column", "find_patterns", "find_window", "split_conditions", "tables_of"]
+__all__ = ["COLUMNS", "Column", "Conditions", "find_patterns", "find_window", "names_one", "split_conditions"]
 
 
 class Column(NamedTuple):
@@ -57,24 +57,45 @@ _JSON_TYPES: Mapping[type, tuple[str, str]] = {
 }
 
 
-def split_conditions(expression: Expression) -> tuple[Statement, Statement, frozenset[str]]:
-    """The parts that must all hold, as conditions that begin with `` AND``: those on meters and resources alone, then the others,
-    then the tables that the latter look at beside samples.
+class Conditions(NamedTuple):
+    """The parts of an expression that must all hold, by what they look at: conditions that begin with `` AND``.
+
+    ``samples`` are all that look at samples other than by their time alone, or at several tables; these are in ``tables``.
     """
-    series, samples = Statement(""), Statement("")
-    looked_at: frozenset[str] = frozenset()
+
+    series: Statement = Statement("")
+    window: Statement = Statement("")
+    states: Statement = Statement("")
+    samples: Statement = Statement("")
+    tables: frozenset[str] = frozenset()
+
+
+def split_conditions(expression: Expression) -> Conditions:
+    """The expression, taken apart at its own ``and``."""
+    found = Conditions()
     for part in _conjuncts(expression):
         condition = Statement(" AND ").then_all(_compile(part))
-        tables = tables_of(part)
+        tables = _tables_of(part)
         if tables <= _SERIES_TABLES:
-            series = series.then_all(condition)
+            found = found._replace(series=found.series.then_all(condition))
+        elif tables == {"st"}:
+            found = found._replace(states=found.states.then_all(condition))
+        elif isinstance(part, Comparison) and part.field == "timestamp":
+            found = found._replace(window=found.window.then_all(condition))
         else:
-            samples = samples.then_all(condition)
-            looked_at |= tables - {"s"}
-    return series, samples, looked_at
+            found = found._replace(samples=found.samples.then_all(condition), tables=found.tables | tables - {"s"})
+    return found
 
 
-def tables_of(expression: Expression) -> frozenset[str]:
+def names_one(expression: Expression) -> bool:
+    """Whether it says outright of which resource it wants samples, or which sample."""
+    return any(
+        isinstance(part, Comparison) and part.operator == "=" and part.field in {"resource", "message_id"}
+        for part in _conjuncts(expression)
+    )
+
+
+def _tables_of(expression: Expression) -> frozenset[str]:
     """The aliases of the tables that it looks at."""
     return frozenset("st" if leaf.metadata_key else COLUMNS[leaf.field].table for leaf in find_comparisons(expression))
 

@@ -74,9 +74,12 @@ def sample_row(row: tuple[Any, ...]) -> SampleRow:
 def _selection(wanted: SampleFilter, scope: Scope) -> Selection:
     return Selection(
         series=Statement("").then_all(owner_conditions(wanted, scope), meter_conditions(wanted)),
-        samples=Statement("").then_all(sample_conditions(wanted), state_conditions(wanted)),
-        tables=frozenset({"st"} if wanted.metadata else ()),
+        window=sample_conditions(wanted),
+        states=state_conditions(wanted),
+        samples=Statement(""),
+        tables=frozenset(),
         is_narrow=wanted.names_series() or scope.projects is not None,
+        is_pinned=wanted.resource is not None,
     )
 
 

@@ -12,7 +12,7 @@ from .complex import FIELDS, Expression, Kind, OrderKey
 from .conditions import SERIES, owner_conditions
 from .database import Statement, fetch_all
 from .errors import FilterError, TooExpensive, shorten
-from .expressions import COLUMNS, find_patterns, find_window, split_conditions
+from .expressions import COLUMNS, Conditions, find_patterns, find_window, names_one, split_conditions
 from .filters import SampleFilter, Scope
 from .floors import check_floor
 from .samples import SampleRow, sample_row
@@ -90,12 +90,13 @@ def search_samples(
 
 
 def _select(expression: Expression | None, scope: Scope) -> Selection:
-    series = owner_conditions(SampleFilter(), scope)
-    if expression is None:
-        return Selection(series, Statement(""), frozenset(), is_narrow=scope.projects is not None)
-    of_series, of_samples, tables = split_conditions(expression)
-    narrow = series.then_all(of_series)
-    return Selection(narrow, of_samples, tables, is_narrow=bool(narrow.sql))
+    found = Conditions() if expression is None else split_conditions(expression)
+    series = owner_conditions(SampleFilter(), scope).then_all(found.series)
+    return Selection(
+        **found._replace(series=series)._asdict(),
+        is_narrow=bool(series.sql),
+        is_pinned=expression is not None and names_one(expression),
+    )
 
 
 def _sorted(selection: Selection, keys: Sequence[OrderKey], position: Sequence[Any] | None, limit: int) -> Statement:
@@ -107,7 +108,7 @@ def _sorted(selection: Selection, keys: Sequence[OrderKey], position: Sequence[A
     found = Statement(
         f"(SELECT s.* FROM{SERIES} JOIN metering_sample s ON s.meter_id = x.meter_id AND s.resource_id = x.resource_id"
         " JOIN metering_resourcestate st ON st.id = s.state_id WHERE true"
-    ).then_all(selection.series, selection.samples)
+    ).then_all(selection.series, selection.window, selection.states, selection.samples)
     if position is not None:
         found = found.then(" AND ").then_all(_behind(keys, position))
     texts = ", ".join(f"({column})::text" for column in columns)
