@@ -85,9 +85,10 @@ _JOINS = {
     "r": " JOIN metering_resource r ON r.id = s.resource_id",
 }
 _OF_SERIES = " WHERE s.meter_id = {series}.meter_id AND s.resource_id = {series}.resource_id"
-# Metadata is looked at once for each state, not for each sample. In IS TRUE the list is hashed, whatever the planner expects.
+# Metadata is looked at once for each state, not for each sample: where no state matches, no sample is read at all. In IS TRUE the list
+# is hashed, whatever the planner expects.
 _STATES = "states AS MATERIALIZED (SELECT st.id FROM metering_resourcestate st WHERE true{conditions})"
-_OF_STATES = " AND (s.state_id IN (SELECT id FROM states)) IS TRUE"
+_OF_STATES = " AND EXISTS (SELECT FROM states) AND (s.state_id IN (SELECT id FROM states)) IS TRUE"
 # So many of the first samples are gone through, whosever they are, before any other way is taken.
 _FIRST_LOOK = 5_000
 _LOOK_FACTOR = 50

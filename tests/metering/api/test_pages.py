@@ -48,6 +48,7 @@ def walk(caller, path, limits, between=lambda: None):
         assert answer.status_code == 200, answer.content
         assert 0 < len(answer.json()) <= limit
         rows += answer.json()
+        assert len(rows) < 500
         path = next_path(answer)
         between()
     return rows

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metering.messages import sample_id
+from metering.queries import walks
 from metering.queries.complex import FIELDS, METADATA_PREFIX, Comparison, Junction, parse_filter, parse_order
 from metering.queries.errors import FilterError, TooExpensive
 from metering.queries.filters import Scope
@@ -182,6 +183,7 @@ def test_pages_of_any_order_and_size_are_the_whole_in_order(stored, order, size,
     paged, after = [], None
     while page := find(expression, written, scope=scope, limit=size, after=after):
         paged += page
+        assert len(paged) <= len(whole)
         after = SampleSearch(None, parse_order(json.dumps(written))).read_position(page[-1].position)
     assert ids(paged) == ids(whole)
 
@@ -196,8 +198,24 @@ def test_pages_by_what_stands_beside_the_sample(stored, field, direction):
     paged, after = [], None
     while page := find(None, order, limit=7, after=after):
         paged += ids(page)
+        assert len(paged) <= len(whole)
         after = SampleSearch(None, parse_order(json.dumps(order))).read_position(page[-1].position)
     assert paged == whole
+
+
+@gently
+@given(
+    expression=expressions,
+    limit=st.integers(1, 30),
+    first_look=st.integers(1, 40),
+    scope=st.sampled_from([EVERYBODY, P1]),
+)
+def test_what_is_found_does_not_depend_on_how_far_the_first_look_goes(stored, expression, limit, first_look, scope):
+    whole = ids(find(expression, scope=scope, limit=1000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walks, "_FIRST_LOOK", first_look)
+        patch.setattr(walks, "_LOOK_FACTOR", 0)
+        assert ids(find(expression, scope=scope, limit=limit)) == whole[:limit]
 
 
 def test_no_order_is_the_order_of_storage_and_none_given_is_newest_first(stored):
