@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.support.samples import make_sample, store_samples
 
-PATHS = ("/", "/v2/meters", "/v2/meters/cpu_util", "/v2/meters/cpu_util/statistics", "/v2/resources", "/v2/samples")
+PATHS = ("/", "/v2/meters", "/v2/meters/cpu_util", "/v2/meters/cpu_util/statistics", "/v2/resources", "/v2/samples",
+         "/v2/capabilities")  # fmt: skip
 NAMES = ("q.field", "q.op", "q.value", "q.type", "limit", "unique", "period", "groupby", "aggregate.func", "aggregate.param",
-         "meter_links", "direct")  # fmt: skip
+         "meter_links", "direct", "marker")  # fmt: skip
 WORDS = ("timestamp", "search_offset", "metadata.a", "metadata.a[0].b", "user", "project_id", "resource", "message_id", "eq", "gt", "le",
          "integer", "float", "boolean", "datetime", "string", "1", "-1", "None", "True", "1e5", "NaN", "2016-01-05T10:00:00", "max",
          "stddev", "cardinality", "resource_id", "9999-12-31", "0001-01-01", "%s", "'", "\\", "{", "99999999999999999999")  # fmt: skip
@@ -86,3 +87,50 @@ def test_no_sample_makes_a_server_error(operator, change):
 def test_no_path_makes_a_server_error(operator, name, kind):
     answer = operator.get(f"/v2/{kind}/{quote(name.encode('utf-8', 'surrogatepass'), safe='')}")
     assert answer.status_code in {200, 400, 404}, (name, answer.content)
+
+
+filter_words = st.sampled_from(
+    ["and", "or", "not", "in", "=", "!=", "<", ">=", "=~", "meter", "volume", "timestamp", "message_id", "user_id", "project",
+     "metadata.a", "metadata.a[0].b", "resource_metadata", "recorded_at", "asc", "desc", "(", "a*"]
+)  # fmt: skip
+query_parts = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | filter_words | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(filter_words | texts, inner, max_size=2),
+    max_leaves=10,
+)
+
+
+@gently
+@given(
+    filter=st.none() | query_parts.map(json.dumps) | query_parts,
+    orderby=st.none() | query_parts.map(json.dumps) | query_parts,
+    limit=st.none() | st.integers() | texts | query_parts,
+)
+@example(filter='{"=": {"volume": 1e400}}', orderby=None, limit=None)
+@example(filter='{"=": {"metadata.a": 1e-300}}', orderby='[{"volume": "asc"}]', limit="1")
+@example(filter='{"<": {"timestamp": "0001-01-01"}}', orderby="[]", limit=1)
+def test_no_query_makes_a_server_error(operator, filter, orderby, limit):
+    body = json.dumps({"filter": filter, "orderby": orderby, "limit": limit})
+    # A pattern that the store refuses ends its transaction.
+    with transaction.atomic():
+        answer = operator.post("/v2/query/samples", body)
+        transaction.set_rollback(True)
+    assert answer.status_code in {200, 400}, (body, answer.content)
+    json.loads(answer.content)
+
+
+@gently
+@given(
+    operator_word=st.sampled_from(["=", "!=", "<", ">", "=~", "in"]),
+    field=st.sampled_from(["meter", "volume", "timestamp", "recorded_at", "message_id", "message_signature", "resource_metadata", "user",
+                           "metadata.a", "metadata.a[0].b", "metadata.%s"]),
+    value=texts | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+    | st.lists(texts | st.integers(), max_size=3),
+)  # fmt: skip
+def test_no_comparison_makes_a_server_error(operator, operator_word, field, value):
+    store_samples([make_sample(metadata={"a": [{"b": 1}]})])
+    with transaction.atomic():
+        body = {"filter": json.dumps({"not": {operator_word: {field: value}}})}
+        answer = operator.post("/v2/query/samples", json.dumps(body))
+        transaction.set_rollback(True)
+    assert answer.status_code in {200, 400}, (body, answer.content)

@@ -249,6 +249,14 @@ def test_a_metadata_key_is_found_wherever_it_may_be_stored_as_in_the_simple_lang
         assert find({"!=": {METADATA_PREFIX + key: value}}) == []
 
 
+def test_of_two_places_that_a_key_names_either_counts(db):
+    store(metadata={"a": {"b": 1}, "a.b": 2})
+    for value in (1, 2):
+        assert len(find({"=": {"metadata.a.b": value}})) == 1
+    assert find({"=": {"metadata.a.b": 3}}) == []
+    assert len(find({"in": {"metadata.a.b": [3, 2]}})) == 1
+
+
 def test_equal_samples_without_the_key_match_neither_a_comparison_nor_its_negation(db):
     store(metadata={})
     store(metadata={"size": "1"}, resource="r2")
