@@ -107,19 +107,24 @@ def find_patterns(expression: Expression) -> list[str]:
 
 def find_window(expression: Expression) -> SampleFilter:
     """The meter and the window that every sample it finds lies in, as far as it says so outright."""
-    wanted: dict[str, str] = {}
-    bounds: dict[str, TimeBound] = {}
+    meter: str | None = None
+    lower: list[TimeBound] = []
+    upper: list[TimeBound] = []
     for part in _conjuncts(expression):
         if not isinstance(part, Comparison):
             continue
         value = part.values[0]
         if part.field == "meter" and part.operator == "=":
-            wanted["meter"] = str(value)
+            meter = str(value)
         elif part.field == "timestamp" and isinstance(value, datetime):
-            for end, signs in (("lower", {">", ">=", "="}), ("upper", {"<", "<=", "="})):
+            for bounds, signs in ((lower, {">", ">=", "="}), (upper, {"<", "<=", "="})):
                 if part.operator in signs:
-                    bounds.setdefault(end, TimeBound(value, inclusive="=" in part.operator))
-    return SampleFilter(meter=wanted.get("meter"), lower=bounds.get("lower"), upper=bounds.get("upper"))
+                    bounds.append(TimeBound(value, inclusive="=" in part.operator))
+    return SampleFilter(
+        meter=meter,
+        lower=max(lower, key=lambda bound: bound.at, default=None),
+        upper=min(upper, key=lambda bound: bound.at, default=None),
+    )
 
 
 def _conjuncts(expression: Expression) -> list[Expression]:

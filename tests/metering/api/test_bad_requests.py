@@ -216,8 +216,9 @@ def test_the_accept_header_chooses(operator, accept, status, content_type):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v2/meters", "/v2/meters/cpu", "/v2/meters/cpu/statistics", "/v2/resources", "/v2/samples"]
-)
+    "path", ["/", "/v2/meters", "/v2/meters/cpu", "/v2/meters/cpu/statistics", "/v2/resources", "/v2/samples",
+             "/v2/capabilities"]
+)  # fmt: skip
 def test_every_example_of_a_page_works_when_clicked(operator, path):
     store_samples([make_sample(meter="cpu"), make_sample(meter="a/b")])
     page = operator.get(path, headers={"Accept": "text/html"}).content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -59,6 +60,24 @@ def test_a_meter_of_another_class_has_another_floor(operator, floors):
     assert ask(operator, "/v2/meters/memory", early).status_code == 200
     assert ask(operator, "/v2/meters/cpu", early).status_code == 410
     assert "name a meter" in ask(operator, "/v2/samples", early).json()["error_message"]["faultstring"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "status"),
+    [
+        ([{">=": {"timestamp": "2020-01-05T23:59:59"}}, {"=": {"type": "cumulative"}}], 410),
+        ([{"<": {"timestamp": "2020-01-01"}}, {"=": {"type": "cumulative"}}], 410),
+        ([{"=": {"timestamp": "2020-01-01"}}, {"=": {"meter": "cpu"}}], 410),
+        ([{">": {"timestamp": "2019-01-01"}}, {"=": {"meter": "memory"}}], 200),
+        ([{">": {"timestamp": "2019-01-01"}}, {">": {"timestamp": "2021-01-01"}}], 200),
+        ([{">=": {"timestamp": "2020-01-06"}}, {"=": {"type": "cumulative"}}], 200),
+        ([{"!=": {"timestamp": "2019-01-01"}}, {"=": {"type": "cumulative"}}], 200),
+    ],
+)
+def test_the_window_that_a_complex_query_states_outright_is_looked_at_too(operator, floors, conditions, status):
+    Meter.objects.filter(name="memory").update(retention_class=7)
+    answer = operator.post("/v2/query/samples", {"filter": json.dumps({"and": conditions})})
+    assert answer.status_code == status, answer.content
 
 
 def test_a_floor_only_rises(floors):
