@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from metering.statistics import FUNCTIONS
 
+from ..callers import Grant
 from ..views import ApiView
 
 __all__ = ["Capabilities"]
@@ -19,7 +20,7 @@ class Capabilities(ApiView):
     summary = "What this server can do: of which lists, by which kinds of query, with which functions."
     examples = (("The beginning", "/"),)
 
-    def authorize(self, request: Request, projects: list[str]) -> None:
+    def authorize(self, request: Request, grant: Grant | None) -> None:
         """Every caller may know: also one who has no project yet."""
         self.caller = None
 

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from metering.api.pages import write_marker
 from metering.collector import ingestion, posting
 from metering.messages import sample_id
 from metering.models import AgentKey, ApiToken, Batch, Membership, Meter, ParkedBatch, Quarantine, Resource
@@ -45,6 +46,22 @@ VALUES = {
     "url": ("nowhere",),
 }  # fmt: skip
 
+# What complex queries ask, and how they order what they find.
+FILTERS = (
+    None,
+    {"=": {"resource_id": "secret-resource"}},
+    {"=~": {"meter": "^s"}},
+    {"in": {"user": ["secret-user", "shared-user"]}},
+    {"=": {"project": "secret-project"}},
+    {"not": {"=": {"project_id": "p9"}}},
+    {"=": {"message_id": "{sample}"}},
+    {"=~": {"message_signature": "^[0-9a-f]"}},
+    {"=~": {"resource_metadata": "secret"}},
+    {"or": [{"=": {"metadata.name": "secret-name"}}, {">": {"volume": 1_000_000}}, {"=": {"meter": "secret.meter"}}]},
+    {"and": [{"=": {"meter": "shared.meter"}}, {">=": {"timestamp": "2016-01-05T10:00:00"}}, {"!=": {"source": "x"}}]},
+)
+ORDERS = (None, [], [{"volume": "desc"}], [{"project": "asc"}, {"resource_metadata": "desc"}])
+
 # For every route that can be posted to; none where that would not ask for data.
 POSTS: dict[str, tuple[Any, ...]] = {
     "versions": ({},),
@@ -52,9 +69,15 @@ POSTS: dict[str, tuple[Any, ...]] = {
         [posted(counter_name="secret.meter", project_id="secret-project")],
         [posted(counter_name="shared.meter", project_id="p9"), posted(counter_name="shared.meter", project_id="secret-project")],
     ),
+    "query-samples": tuple(
+        {"limit": limit, **{name: json.dumps(part) for name, part in (("filter", filter), ("orderby", order)) if part is not None}}
+        for filter in FILTERS for order in ORDERS for limit in (1, None)
+    ),
     "login": (),
     "logout": (),
 }  # fmt: skip
+# Where posting stores nothing.
+ASKED_BY_POST = {"query-samples"}
 
 _FIELDS = {
     "resource_id": ("secret-resource", "shared-resource"),
@@ -66,6 +89,12 @@ _FIELDS = {
     "metadata.name": ("secret-name", "shared-name"),
 }
 _WINDOW = "q.field=timestamp&q.op=ge&q.value=2016-01-05T10:00:00&q.field=timestamp&q.op=lt&q.value=2016-01-05T11:00:00"
+_MARKERS = (
+    "x",
+    write_marker("samples", ("2016-01-05T10:42:00+00:00", "00000000-0000-7000-8000-000000000000")),
+    write_marker("meters", (0,)),
+    write_marker("resources", ("a",)),
+)
 QUERIES = (
     "",
     *(f"q.field={field}&q.value={value}" for field, values in _FIELDS.items() for value in values),
@@ -82,6 +111,8 @@ QUERIES = (
         for name in ("user_id", "project_id", "resource_id", "source")
     ),
     f"{_WINDOW}&period=600&groupby=resource_id&aggregate.func=sum",
+    *(f"limit=1&marker={marker}" for marker in _MARKERS),
+    f"unique=1&limit=1&marker={write_marker('unique meters', ('a', 'a', 'a'))}",
 )
 
 
@@ -108,8 +139,8 @@ ROUTES = tuple(walk(get_resolver().url_patterns))
 ADMIN = tuple(route for route in ROUTES if route.pattern.startswith("admin/"))
 API = tuple(route for route in ROUTES if route not in ADMIN)
 # Those that answer with a tenant's data; all others are the same for everybody.
-DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample"}
-OPEN = {"versions", "healthz", "readyz", "login", "logout", "no-such-path"}
+DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample", "query-samples"}
+OPEN = {"versions", "healthz", "readyz", "login", "logout", "no-such-path", "capabilities"}
 
 
 def paths_of(route: Route) -> list[str]:
@@ -174,6 +205,7 @@ def answers(client: Client, routes: tuple[Route, ...], ids: dict[str, str]) -> d
     for route in routes:
         for method, path, accept, body in requests_of(route):
             asked = re.sub(r"\{\w+\}", lambda match: ids[match[0]], path)
+            body = re.sub(rb"\{\w+\}", lambda match: ids[match[0].decode()].encode(), body)
             answer = client.generic(method, asked, body, content_type="application/json", headers={"Accept": accept})
             assert answer.status_code < 500, (method, asked, answer.content)
             shown = re.sub(r"\b[A-Za-z0-9]{64}\b", "CSRF", answer.content.decode())
@@ -245,7 +277,7 @@ def test_the_walk_knows_every_route_and_would_see_what_is_told(tenant, monkeypat
     operator = Caller("operator", operator=True)
     for route in API:
         # Their posts would be stored.
-        seen = compare(operator.client, (route._replace(takes_posts=False),))
+        seen = compare(operator.client, (route._replace(takes_posts=route.name in ASKED_BY_POST),))
         assert bool(seen) == (route.name in DATA), route.name
     monkeypatch.setattr(f"{__name__}.QUERIES", QUERIES[:1])
     superuser = get_user_model().objects.create_superuser("root")
