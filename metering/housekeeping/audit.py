@@ -19,13 +19,14 @@ from django.db.models import Q
 from metering.collector.lines import Rows
 from metering.collector.rebuilding import ledger_columns, open_batch, stored_rows
 from metering.collector.verification import VerifiedBatch
-from metering.messages import MessageRefused, from_microseconds, sample_id, to_microseconds
+from metering.messages import EventBody, MessageRefused, from_microseconds, sample_id, to_microseconds
 from metering.messages import Meter as SentMeter
 from metering.models import Batch, Meter
 from metering.retention.floors import BODIES, Floors, read_floors
 from metering.rollups.comparison import wrong_day_rollups, wrong_hour_rollups
 
 from .catalogue import Partition, list_partitions
+from .event_comparison import compare_events
 from .partitions import ROLLUPS, samples_parents
 
 __all__ = ["Finding", "audit_ledger", "audit_rollups", "audit_strays"]
@@ -84,13 +85,18 @@ def _check_batch(batch: Batch, floors: Floors) -> Iterator[Finding]:
         if batch.due_at >= floors.by_subject.get(BODIES, batch.due_at):
             yield Finding(name, "its body is not in the ledger")
         return
+    if isinstance(signed.body, EventBody):
+        stored, findings = compare_events(signed, floors)
+        yield from _check_columns(batch, ledger_columns(signed, stored) if stored is not None else {})
+        yield from (Finding(*found) for found in findings)
+        return
     rows = stored_rows(batch, signed)
     if rows is None:
         yield Finding(
             name, f"the ledger says {batch.stored_count} of its samples were stored: its inputs give another number"
         )
         return
-    yield from _check_columns(batch, ledger_columns(signed, rows))
+    yield from _check_columns(batch, ledger_columns(signed, [row[2] for _, row in rows]))
     yield from _check_samples(name, signed, rows, floors)
 
 
