@@ -111,9 +111,9 @@ class ApiView(APIView):
             raise RuntimeError("a query before the caller was identified")
         return self.caller.scope
 
-    def parse_limit(self) -> int:
+    def parse_limit(self, default: int | None = None) -> int:
         """How many entries to answer with. Raises QueryError."""
-        limit = self.arguments.integer("limit", settings.CELOMETER_API_DEFAULT_LIMIT)
+        limit = self.arguments.integer("limit", default or settings.CELOMETER_API_DEFAULT_LIMIT)
         if limit <= 0:
             raise QueryError("Limit must be positive", value=limit)
         if limit > settings.CELOMETER_API_MAX_LIMIT:
