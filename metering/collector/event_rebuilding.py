@@ -14,7 +14,13 @@ from .event_writer import insert_events
 from .rebuilding import ledger_columns
 from .verification import VerifiedBatch
 
-__all__ = ["rewrite_events"]
+__all__ = ["STRAY", "remove_stray_events", "rewrite_events"]
+
+# An event's id is its batch's with the position in the last five hex digits.
+STRAY = """
+NOT EXISTS (SELECT FROM metering_batch b WHERE b.id = (left(e.id::text, 31) || '00000')::uuid
+            AND e.generated_at BETWEEN b.first_sample_at AND b.last_sample_at)
+"""
 
 
 def rewrite_events(batch: VerifiedBatch, dimensions: Dimensions) -> int:
@@ -44,3 +50,11 @@ def rewrite_events(batch: VerifiedBatch, dimensions: Dimensions) -> int:
             columns = ledger_columns(batch, sorted(event.generated for _, event in stored))
             Batch.objects.filter(pk=batch_id).update(**columns)
     return len(stored)
+
+
+def remove_stray_events() -> int:
+    """Delete events that no batch has, or not at their time, with their payloads. How many there were."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM metering_eventraw e WHERE {STRAY}")
+        cursor.execute(f"DELETE FROM metering_event e WHERE {STRAY}")
+        return cursor.rowcount

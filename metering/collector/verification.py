@@ -69,7 +69,12 @@ def _check_policy(batch: VerifiedBatch, now: datetime) -> None:
             f"batch was made at {_shown(header.made)}, due {_shown(header.due)}: the server's clock says {now:%Y-%m-%dT%H:%M:%S}"
         )
     _check_spread(batch)
-    for source, project in batch.body.owners():
+    if key.allowed_sources or key.allowed_projects:
+        _check_scope(batch, key)
+
+
+def _check_scope(batch: VerifiedBatch, key: AgentKey) -> None:
+    for source, project in sorted(batch.body.owners(), key=str):
         if key.allowed_sources and source not in key.allowed_sources:
             raise OutOfScope(f"source {source!r}: key {key.key_id} may sign for {', '.join(key.allowed_sources)}")
         if key.allowed_projects and project not in key.allowed_projects:

@@ -1,4 +1,7 @@
-"""The store held against what was signed: samples against the ledger, rollups against the samples. Finds what was changed by hand."""
+"""The store held against what was signed: samples and events against the ledger, rollups against the samples.
+
+Finds what was changed by hand.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
+from metering.collector.event_rebuilding import STRAY
 from metering.collector.lines import Rows
 from metering.collector.rebuilding import ledger_columns, open_batch, stored_rows
 from metering.collector.verification import VerifiedBatch
@@ -45,6 +49,7 @@ SELECT s.id, s.timestamp FROM metering_sample s WHERE NOT EXISTS (
     SELECT FROM metering_batch b WHERE b.id = (left(s.id::text, 31) || '00000')::uuid
     AND s.timestamp BETWEEN b.first_sample_at AND b.last_sample_at) LIMIT 100
 """
+_STRAY_EVENTS = f"SELECT e.id, e.generated_at FROM metering_event e WHERE {STRAY} LIMIT 100"
 _HEADLESS = (
     "SELECT id FROM metering_batchbody y WHERE NOT EXISTS (SELECT FROM metering_batch b WHERE b.id = y.id) LIMIT 100"
 )
@@ -186,15 +191,17 @@ def _digest(metadata: str) -> str:
 
 
 def audit_strays() -> list[Finding]:
-    """Samples of which no batch in the ledger knows, and bodies without their header; a hundred of each at most."""
+    """Samples and events of which no batch in the ledger knows, and bodies without their header; a hundred of each at most."""
+    found = []
     with connection.cursor() as cursor:
-        cursor.execute(_STRAYS)
-        samples = [
-            Finding(f"sample {row[0]}", f"at {row[1]:%Y-%m-%dT%H:%M:%S}: no batch has it at that time")
-            for row in cursor.fetchall()
-        ]
+        for name, query in (("sample", _STRAYS), ("event", _STRAY_EVENTS)):
+            cursor.execute(query)
+            found += [
+                Finding(f"{name} {row[0]}", f"at {row[1]:%Y-%m-%dT%H:%M:%S}: no batch has it at that time")
+                for row in cursor.fetchall()
+            ]
         cursor.execute(_HEADLESS)
-        return samples + [
+        return found + [
             Finding(f"batch {row[0]}", "its body is in the ledger, its header is not") for row in cursor.fetchall()
         ]
 
