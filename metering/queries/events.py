@@ -33,13 +33,17 @@ class EventRow(NamedTuple):
 
 # Storage order among equal times.
 _ORDER = " ORDER BY e.generated_at, e.id"
-# Payloads are looked at by their size first: those of one answer are bounded together.
-_EVENTS = f"""
-SELECT e.id, e.message_id, t.name, e.generated_at, e.traits::text, sum(octet_length(r.raw)) OVER () > %s,
-       CASE WHEN sum(octet_length(r.raw)) OVER () <= %s THEN r.raw END
-FROM ({{events}}) e
-JOIN metering_eventtype t ON t.id = e.event_type_id
-LEFT JOIN metering_eventraw r ON r.generated_at = e.generated_at AND r.id = e.id{_ORDER}"""
+# Sizes are looked at first: those of one answer are bounded together.
+_EVENTS = """
+SELECT sized.id, message_id, event_type, generated_at, total, CASE WHEN total <= %s THEN traits END, CASE WHEN total <= %s THEN raw END
+FROM (
+    SELECT e.id, e.message_id, t.name AS event_type, e.generated_at, e.traits, r.raw,
+           sum(octet_length(e.traits) + coalesce(octet_length(r.raw), 0)) OVER () AS total
+    FROM ({events}) e
+    JOIN metering_eventtype t ON t.id = e.event_type_id
+    LEFT JOIN metering_eventraw r ON r.generated_at = e.generated_at AND r.id = e.id
+) sized ORDER BY generated_at, id"""
+_COLUMNS = "e.id, e.message_id, e.event_type_id, e.generated_at, e.traits::text AS traits"
 _TYPES = """
 SELECT t.name FROM metering_eventtype t
 WHERE EXISTS (SELECT FROM metering_event e WHERE e.event_type_id = t.id) ORDER BY t.name COLLATE "C" LIMIT %s"""
@@ -59,22 +63,21 @@ _SIGNS = {"lt": "<", "le": "<=", "ne": "<>", "ge": ">=", "gt": ">"}
 def list_events(wanted: EventFilter, *, scope: EventScope, limit: int) -> list[EventRow]:
     """The oldest matching events, at most ``limit``; equal times in the order in which they were stored.
 
-    Raises NoLongerKept when the window begins before the time from which events are kept, TooManyRows when their payloads come to more
-    than CELOMETER_API_MAX_RAW_BYTES.
+    Raises NoLongerKept when the window begins before the time from which events are kept, TooManyRows when traits and payloads together
+    come to more than CELOMETER_API_MAX_EVENT_BYTES.
     """
     check_event_floor(wanted.start_at or wanted.end_at)
-    events = Statement("SELECT e.* FROM metering_event e WHERE true").then_all(
+    events = Statement(f"SELECT {_COLUMNS} FROM metering_event e WHERE true").then_all(
         _scope_conditions(scope), _field_conditions(wanted), *map(_trait_condition, wanted.traits)
     )
     events = events.then(f"{_ORDER} LIMIT %s", limit)
-    most = settings.CELOMETER_API_MAX_RAW_BYTES
+    most = settings.CELOMETER_API_MAX_EVENT_BYTES
     rows = fetch_all(Statement(_EVENTS.format(events=events.sql), (most, most, *events.parameters)))
-    if rows and rows[0][5]:
+    if rows and rows[0][4] > most:
         raise TooManyRows(
-            f"The raw payloads of these {len(rows)} events come to more than {most} bytes: ask with a lower limit.",
-            value=len(rows),
+            f"These {len(rows)} events come to more than {most} bytes: ask with a lower limit.", value=len(rows)
         )
-    return [EventRow(*row[:4], read_traits(row[4]), row[6]) for row in rows]
+    return [EventRow(*row[:4], read_traits(row[5]), row[6]) for row in rows]
 
 
 def find_event(message_id: str, *, scope: EventScope) -> EventRow | None:

@@ -294,13 +294,14 @@ def test_a_single_event_type_has_no_page(operator):
 # --- bounds ---
 
 
-def test_payloads_of_one_answer_are_bounded(operator, settings):
-    settings.CELOMETER_API_MAX_RAW_BYTES = 100
-    store_events([make_event(raw={"x": "y" * 40}) for _ in range(3)])
+@pytest.mark.parametrize("fields", [{"raw": {"x": "y" * 400}}, {"x": "y" * 400}])
+def test_an_answer_is_bounded_by_its_size(operator, settings, fields):
+    settings.CELOMETER_API_MAX_EVENT_BYTES = 1200
+    store_events([make_event(**fields) for _ in range(3)])
     assert len(operator.rows("/v2/events?limit=2")) == 2
     answer = operator.get("/v2/events")
     assert answer.status_code == 400
-    assert fault(answer) == "The raw payloads of these 3 events come to more than 100 bytes: ask with a lower limit."
+    assert fault(answer) == "These 3 events come to more than 1200 bytes: ask with a lower limit."
 
 
 def test_an_answer_takes_one_statement_beside_authentication(operator, django_assert_num_queries):
