@@ -117,9 +117,9 @@ def test_a_file_from_before_there_were_events_keeps_them_for_ever(kept, tmp_path
     assert (Event.objects.count(), EventRaw.objects.count()) == (1, 1)
 
 
-def test_the_shipped_policy_keeps_payloads_shorter_than_events():
+def test_the_shipped_policy_keeps_events_and_payloads_as_long_as_samples():
     shipped = read_policy()
-    assert shipped.raw == timedelta(days=400) < shipped.events
+    assert shipped.events == shipped.raw == shipped.keep_of("standard") == timedelta(days=20 * 366)
 
 
 # --- audit and rebuild ---
