@@ -305,6 +305,8 @@ def test_an_answer_is_bounded_by_its_size(operator, settings, fields):
 
 
 def test_an_answer_takes_one_statement_beside_authentication(operator, django_assert_num_queries):
+    # What is counted of a caller, and when a token was last used, is written with the first request of a minute.
+    operator.get("/v2/meters")
     event = store_event(n=5)
     for path in ("/v2/events" + q(("n", "gt", "4", "integer")), f"/v2/events/{event.id}", "/v2/event_types",
                  f"/v2/event_types/{CREATED}/traits", f"/v2/event_types/{CREATED}/traits/n"):  # fmt: skip
