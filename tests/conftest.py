@@ -46,5 +46,5 @@ def _empty_partitioned_tables() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "TRUNCATE metering_sample, metering_rollupmark, metering_batch, metering_batchbody,"
-            " metering_rolluphour, metering_rollupday, metering_rollupdaymark"
+            " metering_rolluphour, metering_rollupday, metering_rollupdaymark, metering_event, metering_eventraw"
         )

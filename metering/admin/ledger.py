@@ -31,7 +31,7 @@ class BatchAdmin(ReadOnlyAdmin):
     list_filter = ("key__agent",)
     search_fields = ("id",)
     search_help_text = "The exact id of a batch, or of a sample in it. The list ends after 2,000 batches."
-    fields = ("id", "agent", "signing_key", "verified", "source", "stream", "sequence", "due_at", "made_at", "recorded_at",
+    fields = ("id", "kind", "agent", "signing_key", "verified", "source", "stream", "sequence", "due_at", "made_at", "recorded_at",
               "sample_count", "stored_count", "first_sample_at", "last_sample_at", "samples", "decoded_header", "signature_hex",
               "previous_hex", "body_size")  # fmt: skip
     readonly_fields = fields

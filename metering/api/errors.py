@@ -22,7 +22,15 @@ from metering.collector.errors import StoreAway
 from metering.messages import MessageRefused
 from metering.queries.errors import NoLongerKept, QueryError, TooExpensive, shorten
 
-__all__ = ["ForeignProject", "NotFound", "Problem", "Unacceptable", "handle_exception", "problem_response"]
+__all__ = [
+    "ForeignProject",
+    "NotFound",
+    "OperatorsOnly",
+    "Problem",
+    "Unacceptable",
+    "handle_exception",
+    "problem_response",
+]
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
@@ -63,6 +71,16 @@ class ForeignProject(QueryError):
     def __init__(self, project: str, *, projects: tuple[str, ...]) -> None:
         super().__init__(f"Not Authorized to access project {shorten(project)}", value=project)
         self.detail = f"The token is valid, but its user belongs to: {', '.join(projects)}. Leave the project out to ask about these."
+
+
+class OperatorsOnly(ForeignProject):
+    """A question about all projects at once, by a caller who sees some: refused in the words that old programs know."""
+
+    def __init__(self, *, projects: tuple[str, ...]) -> None:
+        super().__init__(", ".join(projects), projects=projects)
+        self.detail = (
+            "The token is valid, but event types and traits are those of all projects: only operators see them."
+        )
 
 
 class NotFound(exceptions.NotFound):

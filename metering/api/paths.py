@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from .errors import Unacceptable
 
-__all__ = ["meter_path", "name_in_path", "resource_path", "sample_path"]
+__all__ = ["event_path", "meter_path", "name_in_path", "resource_path", "sample_path"]
 
 
 @lru_cache(maxsize=4096)
@@ -25,6 +25,10 @@ def resource_path(resource_id: str) -> str:
 
 def sample_path(sample_id: str) -> str:
     return f"/v2/samples/{_escaped(sample_id)}"
+
+
+def event_path(message_id: str) -> str:
+    return f"/v2/events/{_escaped(message_id)}"
 
 
 def _escaped(name: str) -> str:

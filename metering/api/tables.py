@@ -9,16 +9,17 @@ from typing import Any
 from django.utils.html import format_html, format_html_join, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 
-from .paths import meter_path, resource_path, sample_path
+from .paths import event_path, meter_path, resource_path, sample_path
 
 __all__ = ["Table", "build_table"]
 
 _METER_COLUMNS = frozenset({"name", "meter", "counter_name"})
 _SAMPLE_COLUMNS = frozenset({"id", "message_id"})
 # Too wide for a table, and of no use to a person; they stand in the JSON below it.
-_LEFT_OUT = frozenset({"meter_id", "recorded_at", "links", "period", "duration_start", "duration_end"})
+_LEFT_OUT = frozenset({"meter_id", "recorded_at", "links", "period", "duration_start", "duration_end", "raw"})
 # What a person looks for first; columns not named here follow.
 _FIRST = (
+    *("generated", "event_type"),
     *("period_start", "period_end", "groupby", "timestamp", "name", "meter", "counter_name"),
     *(
         "volume",
@@ -54,11 +55,14 @@ def build_table(data: object, *, absolute: Callable[[str], str]) -> Table | None
     places = {name: place for place, name in enumerate(_FIRST)}
     shown = [name for name in data[0] if name not in _LEFT_OUT]
     columns = sorted(shown, key=lambda name: places.get(name, len(_FIRST)))
-    rows = [[_cell(name, row.get(name), absolute) for name in columns] for row in data]
+    rows = [[_cell(name, row, absolute) for name in columns] for row in data]
     return Table([name.replace("_", " ") for name in columns], rows)
 
 
-def _cell(column: str, value: Any, absolute: Callable[[str], str]) -> tuple[SafeString, bool]:
+def _cell(column: str, row: Mapping[str, Any], absolute: Callable[[str], str]) -> tuple[SafeString, bool]:
+    value = row.get(column)
+    if column == "traits":
+        value = {trait["name"]: trait["value"] for trait in value}
     if value is None:
         return _NOTHING, False
     if isinstance(value, Mapping):
@@ -66,15 +70,16 @@ def _cell(column: str, value: Any, absolute: Callable[[str], str]) -> tuple[Safe
         return format_html('<div class="pairs" title="{}">{}</div>', strip_tags(pairs), pairs), False
     if isinstance(value, Decimal | int):
         return format_html("{}", f"{value:f}" if isinstance(value, Decimal) else value), True
-    target = _target(column, str(value))
+    target = _target(column, str(value), row)
     if target:
         return format_html('<a href="{}">{}</a>', absolute(target), value), False
     return format_html("{}", value), False
 
 
-def _target(column: str, value: str) -> str:
-    if column in _METER_COLUMNS:
+def _target(column: str, value: str, row: Mapping[str, Any]) -> str:
+    # Traits have names, too, and events have message ids.
+    if column in _METER_COLUMNS and ("unit" in row or "counter_unit" in row):
         return f"{meter_path(value)}?limit=20"
     if column in _SAMPLE_COLUMNS:
-        return sample_path(value)
+        return event_path(value) if "event_type" in row else sample_path(value)
     return resource_path(value) if column == "resource_id" else ""

@@ -9,6 +9,7 @@ from metering.login import LoginForm
 
 from .health import alive, ready
 from .v2.capabilities import Capabilities
+from .v2.events import EventDetail, EventList, EventTypeList, TraitKindList, TraitList
 from .v2.meters import MeterDetail, MeterList, MeterStatistics
 from .v2.queries import SampleQuery
 from .v2.resources import ResourceDetail, ResourceList
@@ -37,5 +38,10 @@ urlpatterns = [
     re_path(r"^v2/samples/(?P<sample_id>[^/]+)/?$", SampleDetail.as_view(), name="sample"),
     re_path(r"^v2/query/samples/?$", SampleQuery.as_view(), name="query-samples"),
     re_path(r"^v2/capabilities/?$", Capabilities.as_view(), name="capabilities"),
+    re_path(r"^v2/events/?$", EventList.as_view(), name="events"),
+    re_path(r"^v2/events/(?P<message_id>[^/]+)/?$", EventDetail.as_view(), name="event"),
+    re_path(r"^v2/event_types/?$", EventTypeList.as_view(), name="event-types"),
+    re_path(r"^v2/event_types/(?P<event_type>[^/]+)/traits/?$", TraitKindList.as_view(), name="trait-kinds"),
+    re_path(r"^v2/event_types/(?P<event_type>[^/]+)/traits/(?P<trait>[^/]+)/?$", TraitList.as_view(), name="traits"),
     re_path(r"^v[0-9]+(/.*)?$", NoSuchPath.as_view(), name="no-such-path"),
 ]

@@ -116,9 +116,9 @@ class ApiView(APIView):
             raise RuntimeError("a query before the caller was identified")
         return self.caller.scope
 
-    def parse_limit(self) -> int:
+    def parse_limit(self, default: int | None = None) -> int:
         """How many entries to answer with. Raises QueryError."""
-        return self.check_limit(self.arguments.integer("limit", settings.CELOMETER_API_DEFAULT_LIMIT))
+        return self.check_limit(self.arguments.integer("limit", default or settings.CELOMETER_API_DEFAULT_LIMIT))
 
     def check_limit(self, limit: int) -> int:
         """The limit itself, if it is one. Raises QueryError."""

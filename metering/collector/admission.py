@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from metering.messages import from_microseconds, to_microseconds
-from metering.retention.floors import BODIES, LEDGER, Floors, read_floors
+from metering.messages import Body, EventBody, from_microseconds, to_microseconds
+from metering.retention.floors import BODIES, EVENTS, LEDGER, RAW, Floors, read_floors
 from metering.retention.policy import SHORTEST
 
 from .dimensions import DimensionIds
@@ -17,13 +17,20 @@ __all__ = ["Admitted", "admit"]
 
 
 class Admitted(NamedTuple):
-    """``with_body``: whether the ledger keeps the body; not where bodies of that time have been dropped."""
+    """``with_body``: whether the ledger keeps the body; not where bodies of that time have been dropped.
+
+    ``raw_from``: events from before that time are stored without their raw payload.
+    """
 
     with_body: bool
+    raw_from: datetime | None = None
 
 
-def admit(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime) -> Admitted:
-    """Raise BelowFloor when any sample, or the batch's id, lies below its floor. No query for what is younger than a day."""
+def admit(batch: VerifiedBatch, ids: DimensionIds | None, *, now: datetime) -> Admitted:
+    """Raise BelowFloor when anything in the batch, or its id, lies below its floor. No query for what is younger than a day.
+
+    ``ids``: those of a batch of samples.
+    """
     due = batch.sealed.header.due
     if min([*batch.body.times[:1], due]) >= to_microseconds(now - SHORTEST):
         return Admitted(with_body=True)
@@ -32,12 +39,25 @@ def admit(batch: VerifiedBatch, ids: DimensionIds, *, now: datetime) -> Admitted
     ledger = floors.by_subject.get(LEDGER)
     if ledger and due_at < ledger:
         raise BelowFloor(f"batch is due {_text(due_at)}: the ledger has been dropped before {_text(ledger)}")
-    _check_samples(batch, ids, floors)
+    if isinstance(batch.body, EventBody):
+        _check_events(batch.body, floors)
+    elif ids is not None:
+        _check_samples(batch.body, ids, floors)
     bodies = floors.by_subject.get(BODIES)
-    return Admitted(with_body=bodies is None or due_at >= bodies)
+    return Admitted(with_body=bodies is None or due_at >= bodies, raw_from=floors.by_subject.get(RAW))
 
 
-def _check_samples(batch: VerifiedBatch, ids: DimensionIds, floors: Floors) -> None:
+def _check_events(body: EventBody, floors: Floors) -> None:
+    lowest = floors.by_subject.get(EVENTS)
+    if lowest is None or not body.times or from_microseconds(body.times[0]) >= lowest:
+        return
+    first = min(body.events, key=lambda event: event.generated)
+    raise BelowFloor(
+        f"event {first.type} at {_text(from_microseconds(first.generated))}: events have been dropped before {_text(lowest)}"
+    )
+
+
+def _check_samples(body: Body, ids: DimensionIds, floors: Floors) -> None:
     lowest = {
         meter: to_microseconds(floors.by_class[class_id])
         for meter, class_id in enumerate(ids.classes)
@@ -45,10 +65,10 @@ def _check_samples(batch: VerifiedBatch, ids: DimensionIds, floors: Floors) -> N
     }
     if not lowest:
         return
-    for meter, _, timestamp, _ in batch.body.rows:
+    for meter, _, timestamp, _ in body.rows:
         if timestamp < lowest.get(meter, timestamp):
             raise BelowFloor(
-                f"sample of {batch.body.meters[meter].name} at {_text(from_microseconds(timestamp))}: samples of its class "
+                f"sample of {body.meters[meter].name} at {_text(from_microseconds(timestamp))}: samples of its class "
                 f"have been dropped before {_text(from_microseconds(lowest[meter]))}"
             )
 

@@ -20,7 +20,7 @@ from metering.rollups.dimension_sets import take_dimensions
 from .bulk import fetch_for_values, insert_values
 from .services import service_of
 
-__all__ = ["DimensionIds", "Dimensions"]
+__all__ = ["DimensionIds", "Dimensions", "Table"]
 
 _CACHE_LIMIT = 500_000
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -35,33 +35,33 @@ class DimensionIds(NamedTuple):
     states: list[int]
 
 
-class _Table(NamedTuple):
+class Table(NamedTuple):
     """How one small table is looked up and filled. ``find`` must use the unique index, NULLs included."""
 
     find: str
     insert: str
 
 
-_METERS = _Table(
+_METERS = Table(
     find="""SELECT wanted.name, wanted.type, wanted.unit, m.id FROM (VALUES %s) AS wanted(name, type, unit)
             JOIN metering_meter m USING (name, type, unit)""",
     insert="INSERT INTO metering_meter (name, type, unit, service, retention_class) VALUES %s ON CONFLICT DO NOTHING",
 )
 # A class that retention.yaml names for the first time gets its row here and its tables from housekeeping.
-_CLASSES = _Table(
+_CLASSES = Table(
     find="SELECT wanted.name, c.id FROM (VALUES %s) AS wanted(name) JOIN metering_retentionclass c USING (name)",
     insert="INSERT INTO metering_retentionclass (name) VALUES %s ON CONFLICT DO NOTHING",
 )
-_METER_CLASSES = _Table(
+_METER_CLASSES = Table(
     find="SELECT wanted.id, m.retention_class FROM (VALUES %s) AS wanted(id) JOIN metering_meter m USING (id)",
     insert="",
 )
-_CHAINS = _Table(
+_CHAINS = Table(
     find="""SELECT wanted.resource_id, wanted.source, c.id FROM (VALUES %s) AS wanted(resource_id, source)
             JOIN metering_chain c USING (resource_id, source)""",
     insert="INSERT INTO metering_chain (resource_id, source) VALUES %s ON CONFLICT DO NOTHING",
 )
-_RESOURCES = _Table(
+_RESOURCES = Table(
     find="""SELECT wanted.resource_id, wanted.source, wanted.project_id, wanted.user_id, r.id
             FROM (VALUES %s) AS wanted(resource_id, source, project_id, user_id)
             JOIN metering_resource r ON r.resource_id = wanted.resource_id AND r.source = wanted.source
@@ -72,15 +72,15 @@ _RESOURCES = _Table(
               FROM (VALUES %s) AS new(resource_id, source, project_id, user_id)
               JOIN metering_chain c USING (resource_id, source) ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING""",
 )
-_DIMENSION_SETS = _Table(
+_DIMENSION_SETS = Table(
     find="SELECT d.digest, d.id FROM (VALUES %s) AS wanted(digest) JOIN metering_dimensionset d USING (digest)",
     insert="INSERT INTO metering_dimensionset (digest, values) VALUES %s ON CONFLICT DO NOTHING",
 )
-_STATES = _Table(
+_STATES = Table(
     find="SELECT s.digest, s.id FROM (VALUES %s) AS wanted(digest) JOIN metering_resourcestate s USING (digest)",
     insert="INSERT INTO metering_resourcestate (digest, metadata, dimension_set_id) VALUES %s ON CONFLICT DO NOTHING",
 )
-_SERIES = _Table(
+_SERIES = Table(
     find="""SELECT wanted.meter_id, wanted.resource_id, s.id FROM (VALUES %s) AS wanted(meter_id, resource_id)
             JOIN metering_series s USING (meter_id, resource_id)""",
     insert="INSERT INTO metering_series (meter_id, resource_id) VALUES %s ON CONFLICT DO NOTHING",
@@ -114,6 +114,11 @@ class Dimensions:
         series = {(meters[meter], resources[resource]) for meter, resource, _, _ in body.rows}
         return ids if all(pair in known for pair in series) else None
 
+    def make_room(self) -> None:
+        """Forget everything when it has become too much to remember."""
+        if len(self._known) > _CACHE_LIMIT:
+            self._known.clear()
+
     def resolve(self, body: Body) -> DimensionIds:
         """The ids of all meters, resources and states of a batch, made where missing; and its series exist afterwards.
 
@@ -122,26 +127,25 @@ class Dimensions:
         recalled = self.recall(body)
         if recalled:
             return recalled
-        if len(self._known) > _CACHE_LIMIT:
-            self._known.clear()
-        meters = self._ids(_METERS, [_meter_key(meter) for meter in body.meters], self._meter_row)
+        self.make_room()
+        meters = self.ids(_METERS, [_meter_key(meter) for meter in body.meters], self._meter_row)
         # A meter's class never changes, so it may be remembered.
-        classes = self._ids(_METER_CLASSES, [("class of meter", meter) for meter in meters], lambda key: key[1:])
+        classes = self.ids(_METER_CLASSES, [("class of meter", meter) for meter in meters], lambda key: key[1:])
         self._make_chains(body.resources)
-        resources = self._ids(_RESOURCES, [_resource_key(resource) for resource in body.resources], _resource_row)
+        resources = self.ids(_RESOURCES, [_resource_key(resource) for resource in body.resources], _resource_row)
         states = self._state_ids(body)
         series = {(meters[meter], resources[resource]) for meter, resource, _, _ in body.rows}
-        self._ids(_SERIES, sorted(series), lambda pair: pair)
+        self.ids(_SERIES, sorted(series), lambda pair: pair)
         return DimensionIds(meters, classes, resources, states)
 
     def _meter_row(self, key: tuple[str, ...]) -> tuple[str | int, ...]:
         """A new meter: the class that retention.yaml gives it now is its class for ever. Raises BadRetentionFile."""
-        (class_id,) = self._ids(_CLASSES, [("class", read_policy().class_of(key[1]))], lambda key: key[1:])
+        (class_id,) = self.ids(_CLASSES, [("class", read_policy().class_of(key[1]))], lambda key: key[1:])
         return (*key[1:], service_of(key[1]), class_id)
 
     def _make_chains(self, resources: Sequence[Resource]) -> None:
         unseen = [resource for resource in resources if _resource_key(resource) not in self._known]
-        self._ids(_CHAINS, [("chain", resource.id, resource.source) for resource in unseen], lambda key: key[1:])
+        self.ids(_CHAINS, [("chain", resource.id, resource.source) for resource in unseen], lambda key: key[1:])
 
     def _state_ids(self, body: Body) -> list[int]:
         keys: list[tuple[str, bytes]] = []
@@ -158,7 +162,7 @@ class Dimensions:
             else:
                 key = ("resource digest", digest)
             keys.append(key)
-        ids = self._ids(_STATES, keys, lambda key: (key[1], *unseen[key]))
+        ids = self.ids(_STATES, keys, lambda key: (key[1], *unseen[key]))
         for digest, state_id in zip(body.resource_digests, ids, strict=True):
             self._known["resource digest", digest] = state_id
         return ids
@@ -166,10 +170,11 @@ class Dimensions:
     def _dimension_set_id(self, metadata: dict[str, Any]) -> int:
         encoded = _encode_sorted(take_dimensions(metadata))
         key = ("dimension set", sha256(encoded).digest())
-        (found,) = self._ids(_DIMENSION_SETS, [key], lambda _: (key[1], encoded.decode()))
+        (found,) = self.ids(_DIMENSION_SETS, [key], lambda _: (key[1], encoded.decode()))
         return found
 
-    def _ids(self, table: _Table, keys: Sequence[Any], row_of: Callable[[Any], tuple[Any, ...]]) -> list[int]:
+    def ids(self, table: Table, keys: Sequence[Any], row_of: Callable[[Any], tuple[Any, ...]]) -> list[int]:
+        """The ids of rows, made by ``row_of`` where missing. A key's first word names its table, what follows is what ``find`` looks up."""
         missing = {key for key in keys if key not in self._known}
         if missing:
             self._find(table, missing)
@@ -180,7 +185,7 @@ class Dimensions:
                 self._find(table, absent)
         return [self._known[key] for key in keys]
 
-    def _find(self, table: _Table, keys: Iterable[Any]) -> None:
+    def _find(self, table: Table, keys: Iterable[Any]) -> None:
         wanted = {_lookup(key): key for key in keys}
         with connection.cursor() as cursor:
             rows = fetch_for_values(cursor, table.find, list(wanted))

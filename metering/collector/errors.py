@@ -52,19 +52,19 @@ class BeyondClockSkew(PolicyRefused):
 
 
 class TimeOutOfBounds(PolicyRefused):
-    """A sample or batch before the floor date or too far in the future."""
+    """A sample, event or batch before the floor date or too far in the future."""
 
     code = "time_out_of_bounds"
 
 
 class TooManyWeeks(PolicyRefused):
-    """Samples of more weeks than one batch may hold: each week may need partitions made for it."""
+    """Samples or events of more weeks than one batch may hold: each week may need partitions made for it."""
 
     code = "too_many_weeks"
 
 
 class BelowFloor(MessageRefused):
-    """Samples, or a batch id, of a time whose data has been dropped by retention; not even an operator can let them in."""
+    """Samples, events, or a batch id, of a time whose data has been dropped by retention; not even an operator can let them in."""
 
     code = "below_floor"
 

@@ -13,13 +13,14 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from metering.messages import MessageRefused, parse_batch
+from metering.messages import Body, EventBody, MessageRefused, parse_batch
 from metering.models import AgentKey, Batch, ParkedBatch, Quarantine
 
 from .admission import admit
 from .availability import waiting_for_store
-from .dimensions import Dimensions
+from .dimensions import DimensionIds, Dimensions
 from .errors import ConflictingBatch, PartitionMissing, StoreAway
+from .event_dimensions import EventIds, resolve_events
 from .opening import Opener
 from .quarantine import put_in_quarantine
 from .verification import VerifiedBatch, verify
@@ -74,14 +75,11 @@ def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Out
     with waiting_for_store():
         batch = verify(message, now=now, waived=waived, opened=opener.take(message))
         opener.learn(batch.opened.key)
-        ids = batch.opened.ids
-        if ids is None:
-            with _resolving:
-                ids = dimensions.resolve(batch.body)
-        admitted = admit(batch, ids, now=now)
+        ids = batch.opened.ids or _resolve(batch.body)
+        admitted = admit(batch, ids if isinstance(ids, DimensionIds) else None, now=now)
         batch_id = batch.sealed.header.id
         try:
-            stored = write_batch(batch, ids, now=now, with_body=admitted.with_body, meanwhile=opener.begin)
+            stored = write_batch(batch, ids, now=now, admitted=admitted, meanwhile=opener.begin)
         except PartitionMissing:
             _park(batch, message, now=now, waived=waived)
             return Outcome(Result.PARKED, batch_id)
@@ -89,6 +87,11 @@ def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Out
             return Outcome(Result.STORED, batch_id)
         _acknowledge_duplicate(batch)
         return Outcome(Result.DUPLICATE, batch_id)
+
+
+def _resolve(body: Body | EventBody) -> DimensionIds | EventIds:
+    with _resolving:
+        return resolve_events(body, dimensions) if isinstance(body, EventBody) else dimensions.resolve(body)
 
 
 def _park(batch: VerifiedBatch, message: bytes, *, now: datetime, waived: bool) -> None:
@@ -120,7 +123,7 @@ def _is_repeat(batch: VerifiedBatch, first_key_id: str, first_stream: UUID) -> b
     name is another machine. What those measured is not what the first did.
     """
     header = batch.sealed.header
-    return not batch.body.origins and first_key_id == header.key and first_stream != header.stream
+    return batch.body.is_polled and first_key_id == header.key and first_stream != header.stream
 
 
 def release(entry: Quarantine, *, by: object, now: datetime | None = None) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from metering.messages import Body, MessageRefused, PublicKey, SealedBatch, open_body, parse_batch
+from metering.messages import Body, EventBody, MessageRefused, PublicKey, SealedBatch, open_body, parse_batch
 
 from .dimensions import DimensionIds
 from .lines import Lines, lines_of
@@ -29,7 +29,7 @@ class Opened(NamedTuple):
 
     sealed: SealedBatch
     key: PublicKey
-    body: Body
+    body: Body | EventBody
     ids: DimensionIds | None = None
     lines: Lines | None = None
 
@@ -83,12 +83,13 @@ class Opener:
             if key is None:
                 return None
             opened = open_message(sealed, key)
-            ids = self._recall(opened.body)
-            # What is left of a batch that was made from inputs, only the store knows.
-            if ids is None or opened.body.origins:
+            body = opened.body
+            # What is left of a batch that was made from inputs, as events are, only the store knows.
+            ids = self._recall(body) if isinstance(body, Body) else None
+            if ids is None or body.origins:
                 return opened
-            rows = list(enumerate(opened.body.rows))
-            return opened._replace(ids=ids, lines=lines_of(sealed.header.id, opened.body, ids, rows))
+            rows = list(enumerate(body.rows))
+            return opened._replace(ids=ids, lines=lines_of(sealed.header.id, body, ids, rows))
         except (MessageRefused, OverflowError):
             # Refused again, and told, when its turn comes.
             return None

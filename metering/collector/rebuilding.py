@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection, transaction
@@ -60,10 +61,11 @@ def stored_rows(batch: Batch, signed: VerifiedBatch) -> Rows | None:
     return None
 
 
-def ledger_columns(signed: VerifiedBatch, rows: Rows) -> dict[str, Any]:
-    """What the ledger's columns must be beside the signed header: they follow from it, and from the rows that were stored."""
-    header, times = signed.sealed.header, [row[2] for _, row in rows]
+def ledger_columns(signed: VerifiedBatch, times: Sequence[int]) -> dict[str, Any]:
+    """What the ledger's columns must be beside the signed header: they follow from it, and from the times of what was stored."""
+    header = signed.sealed.header
     return {
+        "kind": header.kind,
         "source": header.source,
         "stream": header.stream,
         "sequence": header.sequence,
@@ -72,7 +74,7 @@ def ledger_columns(signed: VerifiedBatch, rows: Rows) -> dict[str, Any]:
         "due_at": from_microseconds(header.due),
         "made_at": from_microseconds(header.made),
         "sample_count": header.count,
-        "stored_count": len(rows),
+        "stored_count": len(times),
         "first_sample_at": from_microseconds(min(times)) if times else None,
         "last_sample_at": from_microseconds(max(times)) if times else None,
     }
@@ -85,7 +87,7 @@ def rewrite_samples(batch: VerifiedBatch, stored: Rows, dimensions: Dimensions) 
     """
     ids = dimensions.resolve(batch.body)
     first = batch.sealed.header.id
-    columns = ledger_columns(batch, stored)
+    columns = ledger_columns(batch, [row[2] for _, row in stored])
     by_class = read_floors().by_class
     floors = [by_class.get(class_id) for class_id in ids.classes]
     lowest = [to_microseconds(floor) if floor else None for floor in floors]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 
-from metering.messages import Body, PublicKey, SealedBatch, from_microseconds, parse_batch, to_microseconds
+from metering.messages import Body, EventBody, PublicKey, SealedBatch, from_microseconds, parse_batch, to_microseconds
 from metering.models import AgentKey
 
 from .errors import BeyondClockSkew, KeyNotValid, OutOfScope, TimeOutOfBounds, TooManyWeeks, UnknownKey
@@ -33,7 +33,7 @@ class VerifiedBatch:
         return self.opened.sealed
 
     @property
-    def body(self) -> Body:
+    def body(self) -> Body | EventBody:
         return self.opened.body
 
 
@@ -69,15 +69,16 @@ def _check_policy(batch: VerifiedBatch, now: datetime) -> None:
             f"batch was made at {_shown(header.made)}, due {_shown(header.due)}: the server's clock says {now:%Y-%m-%dT%H:%M:%S}"
         )
     _check_spread(batch)
-    for resource in batch.body.resources:
-        if key.allowed_sources and resource.source not in key.allowed_sources:
-            raise OutOfScope(
-                f"source {resource.source!r}: key {key.key_id} may sign for {', '.join(key.allowed_sources)}"
-            )
-        if key.allowed_projects and resource.project not in key.allowed_projects:
-            raise OutOfScope(
-                f"project {resource.project!r}: key {key.key_id} may sign for {', '.join(key.allowed_projects)}"
-            )
+    if key.allowed_sources or key.allowed_projects:
+        _check_scope(batch, key)
+
+
+def _check_scope(batch: VerifiedBatch, key: AgentKey) -> None:
+    for source, project in sorted(batch.body.owners(), key=str):
+        if key.allowed_sources and source not in key.allowed_sources:
+            raise OutOfScope(f"source {source!r}: key {key.key_id} may sign for {', '.join(key.allowed_sources)}")
+        if key.allowed_projects and project not in key.allowed_projects:
+            raise OutOfScope(f"project {project!r}: key {key.key_id} may sign for {', '.join(key.allowed_projects)}")
 
 
 def _check_spread(batch: VerifiedBatch) -> None:
@@ -88,7 +89,9 @@ def _check_spread(batch: VerifiedBatch) -> None:
         return
     weeks = len({(value + _WEEK_OFFSET) // _WEEK for value in times})
     if weeks > most:
-        raise TooManyWeeks(f"samples of {weeks} weeks: expected at most {most} in one batch; split it")
+        raise TooManyWeeks(
+            f"{batch.sealed.header.kind} of {weeks} weeks: expected at most {most} in one batch; split it"
+        )
 
 
 def _check_times(batch: VerifiedBatch, now: datetime) -> None:
@@ -96,12 +99,13 @@ def _check_times(batch: VerifiedBatch, now: datetime) -> None:
     floor = to_microseconds(settings.CELOMETER_FLOOR_DATE)
     latest = to_microseconds(now + settings.CELOMETER_FUTURE_BOUND)
     times = batch.body.times or [floor]
+    noun = batch.sealed.header.kind.removesuffix("s")
     if batch.sealed.header.made > _LAST_MICROSECOND:
         raise TimeOutOfBounds(f"batch was made at {batch.sealed.header.made} µs: that is after the year 9999")
     for name, value in (
         ("batch is due", batch.sealed.header.due),
-        ("earliest sample is", times[0]),
-        ("latest sample is", times[-1]),
+        (f"earliest {noun} is", times[0]),
+        (f"latest {noun} is", times[-1]),
     ):
         if not floor <= value <= latest:
             raise TimeOutOfBounds(f"{name} at {_shown(value)}: expected {_shown(floor)} to {_shown(latest)}")

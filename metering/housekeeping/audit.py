@@ -1,4 +1,7 @@
-"""The store held against what was signed: samples against the ledger, rollups against the samples. Finds what was changed by hand."""
+"""The store held against what was signed: samples and events against the ledger, rollups against the samples.
+
+Finds what was changed by hand.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,18 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
+from metering.collector.event_rebuilding import STRAY
 from metering.collector.lines import Rows
 from metering.collector.rebuilding import ledger_columns, open_batch, stored_rows
 from metering.collector.verification import VerifiedBatch
-from metering.messages import MessageRefused, from_microseconds, sample_id, to_microseconds
+from metering.messages import EventBody, MessageRefused, from_microseconds, sample_id, to_microseconds
 from metering.messages import Meter as SentMeter
 from metering.models import Batch, Meter
 from metering.retention.floors import BODIES, Floors, read_floors
 from metering.rollups.comparison import wrong_day_rollups, wrong_hour_rollups
 
 from .catalogue import Partition, list_partitions
+from .event_comparison import compare_events
 from .partitions import ROLLUPS, samples_parents
 
 __all__ = ["Finding", "audit_ledger", "audit_rollups", "audit_strays"]
@@ -44,6 +49,7 @@ SELECT s.id, s.timestamp FROM metering_sample s WHERE NOT EXISTS (
     SELECT FROM metering_batch b WHERE b.id = (left(s.id::text, 31) || '00000')::uuid
     AND s.timestamp BETWEEN b.first_sample_at AND b.last_sample_at) LIMIT 100
 """
+_STRAY_EVENTS = f"SELECT e.id, e.generated_at FROM metering_event e WHERE {STRAY} LIMIT 100"
 _HEADLESS = (
     "SELECT id FROM metering_batchbody y WHERE NOT EXISTS (SELECT FROM metering_batch b WHERE b.id = y.id) LIMIT 100"
 )
@@ -84,13 +90,18 @@ def _check_batch(batch: Batch, floors: Floors) -> Iterator[Finding]:
         if batch.due_at >= floors.by_subject.get(BODIES, batch.due_at):
             yield Finding(name, "its body is not in the ledger")
         return
+    if isinstance(signed.body, EventBody):
+        stored, findings = compare_events(signed, floors)
+        yield from _check_columns(batch, ledger_columns(signed, stored) if stored is not None else {})
+        yield from (Finding(*found) for found in findings)
+        return
     rows = stored_rows(batch, signed)
     if rows is None:
         yield Finding(
             name, f"the ledger says {batch.stored_count} of its samples were stored: its inputs give another number"
         )
         return
-    yield from _check_columns(batch, ledger_columns(signed, rows))
+    yield from _check_columns(batch, ledger_columns(signed, [row[2] for _, row in rows]))
     yield from _check_samples(name, signed, rows, floors)
 
 
@@ -180,15 +191,17 @@ def _digest(metadata: str) -> str:
 
 
 def audit_strays() -> list[Finding]:
-    """Samples of which no batch in the ledger knows, and bodies without their header; a hundred of each at most."""
+    """Samples and events of which no batch in the ledger knows, and bodies without their header; a hundred of each at most."""
+    found = []
     with connection.cursor() as cursor:
-        cursor.execute(_STRAYS)
-        samples = [
-            Finding(f"sample {row[0]}", f"at {row[1]:%Y-%m-%dT%H:%M:%S}: no batch has it at that time")
-            for row in cursor.fetchall()
-        ]
+        for name, query in (("sample", _STRAYS), ("event", _STRAY_EVENTS)):
+            cursor.execute(query)
+            found += [
+                Finding(f"{name} {row[0]}", f"at {row[1]:%Y-%m-%dT%H:%M:%S}: no batch has it at that time")
+                for row in cursor.fetchall()
+            ]
         cursor.execute(_HEADLESS)
-        return samples + [
+        return found + [
             Finding(f"batch {row[0]}", "its body is in the ledger, its header is not") for row in cursor.fetchall()
         ]
 

@@ -12,7 +12,7 @@ from metering.messages import MessageRefused, from_microseconds, open_body, pars
 from metering.models import ParkedBatch
 
 from .locks import Job, holding
-from .partitions import LEDGER, ensure_weeks, samples_parents, week_of
+from .partitions import LEDGER, ensure_weeks, parents_of, week_of
 
 __all__ = ["admit_parked"]
 
@@ -54,10 +54,10 @@ def _admit(parked: ParkedBatch, now: datetime) -> Outcome:
 
 def _make_room(message: bytes) -> None:
     sealed = parse_batch(message)
-    weeks = {week_of(from_microseconds(row[2])) for row in open_body(sealed).rows}
+    weeks = {week_of(from_microseconds(moment)) for moment in open_body(sealed).times}
     with waiting_for_store(), holding(Job.PARTITIONS) as mine:
         if not mine:
             raise StoreAway("another session is making partitions")
         ensure_weeks([week_of(from_microseconds(sealed.header.due))], parents=LEDGER)
-        # However many weeks an agent's samples lie in, each costs one partition, and none is older than the floor date.
-        ensure_weeks(weeks, parents=samples_parents())
+        # However many weeks an agent's samples or events lie in, each costs one partition, and none is older than the floor date.
+        ensure_weeks(weeks, parents=parents_of(sealed.header.kind))

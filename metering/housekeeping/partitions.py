@@ -1,4 +1,4 @@
-"""Partitions by one or more weeks (Monday to Monday, UTC) of samples, ledger and rollups, made by housekeeping alone.
+"""Partitions by one or more weeks (Monday to Monday, UTC) of samples, events, ledger and rollups, made by housekeeping alone.
 
 A partition is made as a table of its own and then attached: ATTACH waits for nobody who reads or writes the parent, where
 CREATE … PARTITION OF would wait behind every open transaction and make later inserts queue. A CHECK that implies the bounds
@@ -15,12 +15,13 @@ from functools import partial
 
 from django.db import OperationalError, connection, transaction
 
-from metering.messages import batch_id_at
+from metering.messages import Kind, batch_id_at
 from metering.models import RetentionClass
 from metering.retention import floors
 from metering.retention.policy import read_policy
 
 __all__ = [
+    "EVENTS",
     "LEDGER",
     "ROLLUPS",
     "WEEK",
@@ -28,6 +29,7 @@ __all__ = [
     "ensure_ahead",
     "ensure_weeks",
     "list_parents",
+    "parents_of",
     "patiently",
     "samples_parents",
     "week_of",
@@ -74,6 +76,10 @@ LEDGER = (
     Parent("metering_batch", "id", _id_bound, floors.LEDGER),
     Parent("metering_batchbody", "id", _id_bound, floors.BODIES),
 )
+EVENTS = (
+    Parent("metering_event", "generated_at", _time_bound, floors.EVENTS),
+    Parent("metering_eventraw", "generated_at", _time_bound, floors.RAW),
+)
 # Made when there is something to put into them. Rollups are few beside samples: a partition of them spans more.
 ROLLUPS = (
     Parent("metering_rolluphour", "time", _time_bound, floors.ROLLUPS, weeks=4),
@@ -89,11 +95,16 @@ def samples_parents() -> tuple[Parent, ...]:
 
 def list_parents() -> tuple[Parent, ...]:
     """Every table that is partitioned by time."""
-    return (*samples_parents(), *LEDGER, *ROLLUPS)
+    return (*samples_parents(), *EVENTS, *LEDGER, *ROLLUPS)
 
 
 def _class_table(class_name: str) -> str:
     return f"metering_sample_{class_name}"
+
+
+def parents_of(kind: Kind) -> tuple[Parent, ...]:
+    """The tables that batches of this kind are written to, beside the ledger."""
+    return EVENTS if kind == "events" else samples_parents()
 
 
 def week_of(moment: datetime) -> datetime:
@@ -111,13 +122,13 @@ def ensure_ahead(now: datetime) -> list[str]:
 
 
 def ensure_weeks(weeks: Iterable[datetime], *, parents: Sequence[Parent] | None = None) -> list[str]:
-    """Make what is missing of samples and ledger (or of the tables named) for these weeks; return the names of those made.
+    """Make what is missing of samples, events and ledger (or of the tables named) for these weeks; return the names of those made.
 
     What lies below its floor is not made again. The caller holds the lock Job.PARTITIONS. One short transaction for each partition.
     """
     _ensure_classes()
     if parents is None:
-        parents = (*samples_parents(), *LEDGER)
+        parents = (*samples_parents(), *EVENTS, *LEDGER)
     existing = _existing(parents)
     dropped_before = floors.read_floors().by_subject
     missing = {}

@@ -18,11 +18,24 @@ from functools import partial
 from django.conf import settings
 from django.db import OperationalError, connection
 
-from metering.retention.floors import BODIES, LEDGER, ORIGINS, QUARANTINE, ROLLUPS, raise_floor, read_floors, samples_of
+from metering.messages import Kind
+from metering.retention.floors import (
+    BODIES,
+    EVENTS,
+    LEDGER,
+    ORIGINS,
+    QUARANTINE,
+    RAW,
+    ROLLUPS,
+    raise_floor,
+    read_floors,
+    samples_of,
+)
 from metering.retention.policy import Policy, cutoff, read_policy
 
 from .catalogue import Partition, list_leftovers, list_partitions
 from .locks import Job, holding
+from .partitions import EVENTS as EVENTS_PARENTS
 from .partitions import LEDGER as LEDGER_PARENTS
 from .partitions import Parent, list_parents, patiently, samples_parents, week_of
 
@@ -84,7 +97,13 @@ def drop_expired(now: datetime) -> list[str]:
 def _cutoffs(policy: Policy, now: datetime) -> dict[str, datetime]:
     """The floor that each subject should have: on a boundary of partitions, and none where nothing can have been stored before."""
     keeps = {samples_of(rule.name): rule.keep for rule in policy.classes}
-    keeps |= {BODIES: policy.bodies, ORIGINS: policy.origins, QUARANTINE: policy.quarantine}
+    keeps |= {
+        EVENTS: policy.events,
+        RAW: policy.raw,
+        BODIES: policy.bodies,
+        ORIGINS: policy.origins,
+        QUARANTINE: policy.quarantine,
+    }
     wanted = {subject: week_of(cutoff(now, keep)) for subject, keep in keeps.items() if keep is not None}
     return {subject: moment for subject, moment in wanted.items() if moment > settings.CELOMETER_FLOOR_DATE}
 
@@ -182,8 +201,8 @@ def _detach(partition: Partition) -> None:
 
 
 def _is_needed_after_all(partition: Partition) -> bool:
-    """A header may have been written between our look and the detaching, for samples that are still kept: then it goes back."""
-    if partition.parent.subject != LEDGER or not _has_live_samples(partition, _oldest_samples()):
+    """A header may have been written between our look and the detaching, for what is still kept: then it goes back."""
+    if partition.parent.subject != LEDGER or not _describes_kept(partition, _oldest_kept()):
         return False
     low, high = partition.parent.bound(partition.low), partition.parent.bound(partition.high)
     patiently(
@@ -209,27 +228,34 @@ def _alter(sql: str) -> None:
 def _expired_headers(
     floors: dict[str, datetime], *, leaving: set[str] | frozenset[str] = frozenset()
 ) -> list[Partition]:
-    """Headers go when every class's floor has passed them and none of their samples is left (but in partitions that are leaving)."""
+    """Headers go when every class's floor has passed them and nothing of theirs is left (but in partitions that are leaving)."""
     lowest = floors.get(ROLLUPS)
     if lowest is None:
         return []
     headers = [p for p in list_partitions(LEDGER_PARENTS) if p.parent.subject == LEDGER]
-    oldest = _oldest_samples(leaving)
-    return [p for p in headers if p.high <= lowest and not _has_live_samples(p, oldest)]
+    oldest = _oldest_kept(leaving)
+    return [p for p in headers if p.high <= lowest and not _describes_kept(p, oldest)]
 
 
-def _oldest_samples(leaving: set[str] | frozenset[str] = frozenset()) -> datetime | None:
-    """Where the oldest partition of samples begins that is there and stays."""
-    return min((p.low for p in list_partitions(samples_parents()) if p.name not in leaving), default=None)
+def _oldest_kept(leaving: set[str] | frozenset[str] = frozenset()) -> dict[Kind, datetime]:
+    """Where the oldest partition of samples, and of events, begins that is there and stays."""
+    tables: dict[Kind, tuple[Parent, ...]] = {"samples": samples_parents(), "events": EVENTS_PARENTS[:1]}
+    lows = {
+        kind: [p.low for p in list_partitions(parents) if p.name not in leaving] for kind, parents in tables.items()
+    }
+    return {kind: min(found) for kind, found in lows.items() if found}
 
 
-def _has_live_samples(headers: Partition, oldest: datetime | None) -> bool:
-    """Whether a header's samples reach up to the oldest samples that are kept."""
-    if oldest is None:
-        return False
+def _describes_kept(headers: Partition, oldest: dict[Kind, datetime]) -> bool:
+    """Whether what any of these headers describes reaches up to the oldest of its kind that is kept."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT EXISTS (SELECT FROM {headers.name} WHERE last_sample_at >= %s)", [oldest])
-        return bool(cursor.fetchone()[0])
+        for kind, low in oldest.items():
+            cursor.execute(
+                f"SELECT EXISTS (SELECT FROM {headers.name} WHERE kind = %s AND last_sample_at >= %s)", [kind, low]
+            )
+            if cursor.fetchone()[0]:
+                return True
+    return False
 
 
 def _count(subject: str, *, before: datetime) -> int:

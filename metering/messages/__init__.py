@@ -1,13 +1,24 @@
-"""The language that all parts speak: samples, batches, signatures. Pure: no Django, no I/O, no clock.
+"""The language that all parts speak: samples, events, batches, signatures. Pure: no Django, no I/O, no clock.
 
 The way of a sample through it: ``samples`` (what was measured) → ``body`` (encoded once) → ``merkle`` and ``keys`` (bound and signed)
-→ ``batch`` (one string of bytes), and back.
+→ ``batch`` (one string of bytes), and back. Events go the same way: ``events`` → ``event_body``.
 """
 
-from .batch import Header, Link, SealedBatch, open_body, parse_batch, seal_batch
+from .batch import Header, Kind, Link, SealedBatch, open_body, parse_batch, seal_batch, seal_events
 from .body import Body, Origin, Row
 from .checks import SampleCheck
-from .errors import BadSignature, BadVolume, BatchTooLarge, Malformed, MessageRefused, TamperedBody, UnsupportedVersion
+from .errors import (
+    BadSignature,
+    BadTrait,
+    BadVolume,
+    BatchTooLarge,
+    Malformed,
+    MessageRefused,
+    TamperedBody,
+    UnsupportedVersion,
+)
+from .event_body import EventBody, event_problem
+from .events import TRAIT_TYPES, Event, Trait, TraitType, trait_text
 from .identity import batch_id_at, batch_of, derive_batch_id, due_of, position_of, sample_id
 from .keys import PrivateKey, PublicKey
 from .moments import from_microseconds, to_microseconds
@@ -15,11 +26,16 @@ from .samples import Meter, MeterType, Resource, Sample
 from .volumes import volume_text
 
 __all__ = [
+    "TRAIT_TYPES",
     "BadSignature",
+    "BadTrait",
     "BadVolume",
     "BatchTooLarge",
     "Body",
+    "Event",
+    "EventBody",
     "Header",
+    "Kind",
     "Link",
     "Malformed",
     "MessageRefused",
@@ -34,17 +50,22 @@ __all__ = [
     "SampleCheck",
     "SealedBatch",
     "TamperedBody",
+    "Trait",
+    "TraitType",
     "UnsupportedVersion",
     "batch_id_at",
     "batch_of",
     "derive_batch_id",
     "due_of",
+    "event_problem",
     "from_microseconds",
     "open_body",
     "parse_batch",
     "position_of",
     "sample_id",
     "seal_batch",
+    "seal_events",
     "to_microseconds",
+    "trait_text",
     "volume_text",
 ]

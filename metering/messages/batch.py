@@ -9,20 +9,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from .body import MAX_BODY_BYTES, MAX_SAMPLES, Body, Origin, compress_body, decompress_body, encode_body, refuse_nul
 from .errors import BatchTooLarge, Malformed, TamperedBody, UnsupportedVersion
+from .event_body import EventBody, encode_event_body
+from .events import Event
 from .identity import derive_batch_id
 from .keys import PrivateKey
 from .samples import Sample
 
-__all__ = ["Header", "Link", "SealedBatch", "open_body", "parse_batch", "seal_batch"]
+__all__ = ["Header", "Kind", "Link", "SealedBatch", "open_body", "parse_batch", "seal_batch", "seal_events"]
 
 VERSION = 1
+Kind = Literal["samples", "events"]
+_KINDS: tuple[Kind, ...] = ("samples", "events")
 _MAGIC = b"CELO" + bytes([VERSION])
 _LENGTH = struct.Struct(">I")
 _SIGNATURE_BYTES = 64
@@ -110,28 +114,71 @@ def seal_batch(
 ) -> SealedBatch:
     """Encode, compress and sign samples as one batch. Raises BatchTooLarge above MAX_SAMPLES or MAX_BODY_BYTES."""
     plain = encode_body(samples, origins=origins)
-    if len(samples) > MAX_SAMPLES or len(plain) > MAX_BODY_BYTES:
-        raise BatchTooLarge(f"batch of {len(samples)} samples, {len(plain)} bytes: split it")
+    _check_size(len(samples), plain, kind="samples")
+    work = _Work(agent, source, due, made, link, unit, labels or {}, poster)
+    return _seal(plain, kind="samples", count=len(samples), root=Body.decode(plain).merkle_root(), key=key, work=work)
+
+
+def seal_events(
+    events: Sequence[Event],
+    *,
+    key: PrivateKey,
+    agent: str,
+    source: str,
+    due: int,
+    made: int,
+    link: Link,
+    unit: str = "",
+    labels: dict[str, str] | None = None,
+) -> SealedBatch:
+    """The same of events, which bring their origin keys as their ids. Raises BatchTooLarge, and Malformed as ``event_problem`` tells."""
+    plain = encode_event_body(events)
+    _check_size(len(events), plain, kind="events")
+    work = _Work(agent, source, due, made, link, unit, labels or {}, None)
+    return _seal(
+        plain, kind="events", count=len(events), root=EventBody.decode(plain).merkle_root(), key=key, work=work
+    )
+
+
+class _Work(NamedTuple):
+    """What the header says of who made the batch, of what and when."""
+
+    agent: str
+    source: str
+    due: int
+    made: int
+    link: Link
+    unit: str
+    labels: dict[str, str]
+    poster: str | None
+
+
+def _check_size(count: int, plain: bytes, *, kind: Kind) -> None:
+    if count > MAX_SAMPLES or len(plain) > MAX_BODY_BYTES:
+        raise BatchTooLarge(f"batch of {count} {kind}, {len(plain)} bytes: split it")
+
+
+def _seal(plain: bytes, *, kind: Kind, count: int, root: bytes, key: PrivateKey, work: _Work) -> SealedBatch:
     body = compress_body(plain)
     header = Header(
         version=VERSION,
-        kind="samples",
-        id=derive_batch_id(agent=agent, source=source, due=due, unit=unit),
-        agent=agent,
+        kind=kind,
+        id=derive_batch_id(agent=work.agent, source=work.source, due=work.due, unit=work.unit),
+        agent=work.agent,
         key=key.public.id,
-        source=source,
-        unit=unit,
-        due=due,
-        made=made,
-        stream=link.stream,
-        sequence=link.sequence,
-        previous=link.previous,
-        labels=labels or {},
-        count=len(samples),
-        root=Body.decode(plain).merkle_root().hex(),
+        source=work.source,
+        unit=work.unit,
+        due=work.due,
+        made=work.made,
+        stream=work.link.stream,
+        sequence=work.link.sequence,
+        previous=work.link.previous,
+        labels=work.labels,
+        count=count,
+        root=root.hex(),
         body_sha256=sha256(body).hexdigest(),
         body_bytes=len(plain),
-        poster=poster,
+        poster=work.poster,
     )
     header_bytes = _encode_header(header)
     return SealedBatch(header, header_bytes, key.sign(header_bytes), body)
@@ -155,28 +202,29 @@ def parse_batch(data: bytes) -> SealedBatch:
         header = _decode_header(header_bytes)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"header: {error}") from error
-    if header.version != VERSION or header.kind != "samples":
+    if header.version != VERSION or header.kind not in _KINDS:
         raise UnsupportedVersion(
-            f"version {header.version}, kind {header.kind!r}: expected version {VERSION}, kind 'samples'"
+            f"version {header.version}, kind {header.kind!r}: expected version {VERSION}, kind {' or '.join(map(repr, _KINDS))}"
         )
     body_start = header_end + _SIGNATURE_BYTES
     return SealedBatch(header, header_bytes, data[header_end:body_start], data[body_start:])
 
 
-def open_body(batch: SealedBatch) -> Body:
-    """Return the body that the header describes, byte for byte. The signature must have been verified before.
+def open_body(batch: SealedBatch) -> Body | EventBody:
+    """Return the body that the header describes, byte for byte: an EventBody where its kind is ``events``.
 
-    Raises TamperedBody when digest, size, count or Merkle root differ, Malformed when the body breaks its form or the id is not
-    the derived one.
+    The signature must have been verified before. Raises TamperedBody when digest, size, count or Merkle root differ, Malformed when
+    the body breaks its form or the id is not the derived one.
     """
     header = batch.header
     if sha256(batch.body).hexdigest() != header.body_sha256:
         raise TamperedBody("body is not the one whose SHA-256 the header states")
-    body = Body.decode(decompress_body(batch.body, size=header.body_bytes))
-    if len(body.rows) != header.count:
-        raise TamperedBody(f"body holds {len(body.rows)} samples: its header states {header.count}")
+    plain = decompress_body(batch.body, size=header.body_bytes)
+    body = EventBody.decode(plain) if header.kind == "events" else Body.decode(plain)
+    if body.count != header.count:
+        raise TamperedBody(f"body holds {body.count} {header.kind}: its header states {header.count}")
     if body.merkle_root().hex() != header.root:
-        raise TamperedBody("samples do not have the Merkle root that the header states")
+        raise TamperedBody(f"{header.kind} do not have the Merkle root that the header states")
     if header.id != header.derived_id():
         raise Malformed(
             f"batch id {header.id}: expected {header.derived_id()}, which follows from agent, source, due and unit"

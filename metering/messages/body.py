@@ -138,6 +138,19 @@ class Body(msgspec.Struct):
     def merkle_root(self) -> bytes:
         return root_of(self.leaves())
 
+    @property
+    def is_polled(self) -> bool:
+        """Whether it was measured, and not made from inputs: done again, the work would measure anew."""
+        return not self.origins
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    def owners(self) -> set[tuple[str, str | None]]:
+        """Source and project of everything in it."""
+        return {(resource.source, resource.project) for resource in self.resources}
+
     def samples(self) -> list[Sample]:
         """The samples as the agent took them, in order."""
         meters, resources = self.meters, self.resources

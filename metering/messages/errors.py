@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BadSignature",
+    "BadTrait",
     "BadVolume",
     "BatchTooLarge",
     "Malformed",
@@ -55,3 +56,9 @@ class BadVolume(MessageRefused, ValueError):
     """A volume that is not a finite decimal number in our grammar."""
 
     code = "bad_volume"
+
+
+class BadTrait(MessageRefused, ValueError):
+    """A trait's value that is not of its type."""
+
+    code = "bad_trait"

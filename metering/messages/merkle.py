@@ -1,7 +1,7 @@
 """Merkle tree hashing as in RFC 9162 §2.1: one root binds all samples, and a short proof shows one of them.
 
-A leaf's input is SHA-256(meter bytes) ‖ SHA-256(resource bytes) ‖ int64 big-endian timestamp ‖ volume text, with the bytes
-of meter and resource as they stand in the body.
+A sample's leaf has as its input SHA-256(meter bytes) ‖ SHA-256(resource bytes) ‖ int64 big-endian timestamp ‖ volume text, an event's
+the event's bytes; bytes are those that stand in the body.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from hashlib import sha256
 
-__all__ = ["hash_leaf", "inclusion_proof", "root_of", "verify_inclusion"]
+__all__ = ["hash_bytes_leaf", "hash_leaf", "inclusion_proof", "root_of", "verify_inclusion"]
 
 _pack_timestamp = struct.Struct(">q").pack
 
@@ -18,6 +18,11 @@ _pack_timestamp = struct.Struct(">q").pack
 def hash_leaf(meter_digest: bytes, resource_digest: bytes, timestamp: int, volume: str) -> bytes:
     """The leaf of one sample; digests are the SHA-256 of the meter's and the resource's bytes."""
     return sha256(b"\x00" + meter_digest + resource_digest + _pack_timestamp(timestamp) + volume.encode()).digest()
+
+
+def hash_bytes_leaf(entry: bytes) -> bytes:
+    """The leaf of what stands in the body in one piece."""
+    return sha256(b"\x00" + entry).digest()
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:

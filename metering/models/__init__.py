@@ -1,7 +1,11 @@
-"""Everything that is stored. Read top-down: who sends (agents), what came (ledger), what it says (samples, meters), who asks (accounts)."""
+"""Everything that is stored.
+
+Read top-down: who sends (agents), what came (ledger), what it says (samples, meters, events), who asks (accounts).
+"""
 
 from .accounts import ApiToken, Membership, RequestCount, Role, TokenScope
 from .agents import Agent, AgentKey
+from .events import Event, EventOwner, EventRaw, EventType, TraitKind
 from .ledger import Batch, BatchBody, Origin, ParkedBatch, Quarantine
 from .meters import Chain, DimensionSet, Meter, Resource, ResourceState, Series
 from .retention import RetentionClass, RetentionFloor
@@ -16,6 +20,10 @@ __all__ = [
     "BatchBody",
     "Chain",
     "DimensionSet",
+    "Event",
+    "EventOwner",
+    "EventRaw",
+    "EventType",
     "Membership",
     "Meter",
     "Origin",
@@ -34,4 +42,5 @@ __all__ = [
     "Sample",
     "Series",
     "TokenScope",
+    "TraitKind",
 ]

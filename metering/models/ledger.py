@@ -15,6 +15,7 @@ class Batch(models.Model):
     """A batch's signed header and what became of it. Partitioned by its time-ordered id, which makes duplicates impossible."""
 
     id = models.UUIDField(primary_key=True)
+    kind = models.CharField(max_length=16, default="samples", help_text="What it holds: samples or events.")
     key = models.ForeignKey(AgentKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     source = models.CharField(max_length=255)
     stream = models.UUIDField()
@@ -26,8 +27,8 @@ class Batch(models.Model):
     due_at = models.DateTimeField()
     made_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
-    sample_count = models.IntegerField(help_text="Samples that the batch holds.")
-    stored_count = models.IntegerField(help_text="Samples stored: fewer where an input had been metered before.")
+    sample_count = models.IntegerField(help_text="Samples, or events, that the batch holds.")
+    stored_count = models.IntegerField(help_text="Of these stored: fewer where an input had come before.")
     first_sample_at = models.DateTimeField(null=True)
     last_sample_at = models.DateTimeField(null=True)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from metering.retention.floors import EVENTS
+
 from .database import Statement, fetch_all
 from .errors import NoLongerKept
 from .filters import SampleFilter
 
-__all__ = ["check_floor", "find_floor"]
+__all__ = ["check_event_floor", "check_floor", "find_floor"]
 
 # The latest floor of the classes that the meters in question belong to.
 _FLOOR = """
@@ -40,3 +42,16 @@ def check_floor(wanted: SampleFilter) -> None:
         f"cannot be answered in full. Begin it later{hint}.",
         value=bound.at.isoformat(),
     )
+
+
+def check_event_floor(at: datetime | None) -> None:
+    """Raise NoLongerKept when a window of events begins, or lies, below their floor. One small statement where a time is given."""
+    if at is None:
+        return
+    rows = fetch_all(Statement("SELECT floor_at FROM metering_retentionfloor WHERE subject = %s", (EVENTS,)))
+    if rows and at < rows[0][0]:
+        raise NoLongerKept(
+            f"Events are kept from {rows[0][0]:%Y-%m-%dT%H:%M:%SZ} on: a time range that begins at {at:%Y-%m-%dT%H:%M:%SZ} "
+            "cannot be answered in full. Begin it later.",
+            value=at.isoformat(),
+        )

@@ -7,7 +7,9 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 
-from .errors import InvalidInput, NotConvertible, QueryError
+from metering.messages import to_microseconds
+
+from .errors import InvalidInput, NotConvertible, QueryError, shorten
 
 __all__ = [
     "METADATA_TYPES",
@@ -18,8 +20,10 @@ __all__ = [
     "parse_number",
     "parse_timestamp",
     "read_time",
+    "trait_candidates",
 ]
 
+TRAIT_TYPES = ("integer", "float", "string", "datetime")
 METADATA_TYPES = ("integer", "float", "string", "boolean", "datetime")
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
@@ -140,6 +144,39 @@ def metadata_candidates(value: str, type_name: str | None) -> tuple[str, ...]:
     if type_name == "datetime":
         return _datetime_forms(value)
     return (_number(value, type_name),)
+
+
+def trait_candidates(value: str, type_name: str | None) -> tuple[tuple[str, str], ...]:
+    """What an event's trait may be compared with: pairs of a trait's type and the value as JSON text, datetimes as µs since 1970.
+
+    Without a type the value stands for every type that it can be read as. Raises QueryError for an unknown type, NotConvertible for a
+    value that is not of it.
+    """
+    if type_name:
+        if type_name not in TRAIT_TYPES:
+            raise QueryError(
+                f"The data type {shorten(type_name)} is not supported. The supported data type list is: {list(TRAIT_TYPES)}",
+                value=type_name,
+            )
+        return ((type_name, _trait_value(value, type_name)),)
+    candidates = [("string", _json_text(value))]
+    for kind in ("integer", "float", "datetime"):
+        try:
+            candidates.append((kind, _trait_value(value, kind)))
+        except NotConvertible:
+            continue
+    return tuple(candidates)
+
+
+def _trait_value(value: str, type_name: str) -> str:
+    if type_name == "string":
+        return _json_text(value)
+    if type_name == "datetime":
+        try:
+            return str(to_microseconds(parse_timestamp(value)))
+        except InvalidInput as error:
+            raise NotConvertible(value, type_name) from error
+    return _number(value, type_name)
 
 
 def _guess(value: str) -> tuple[str, ...]:

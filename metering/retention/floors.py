@@ -11,9 +11,23 @@ from datetime import datetime
 
 from django.db import connection
 
-__all__ = ["BODIES", "LEDGER", "ORIGINS", "QUARANTINE", "ROLLUPS", "Floors", "raise_floor", "read_floors", "samples_of"]
+__all__ = [
+    "BODIES",
+    "EVENTS",
+    "LEDGER",
+    "ORIGINS",
+    "QUARANTINE",
+    "RAW",
+    "ROLLUPS",
+    "Floors",
+    "raise_floor",
+    "read_floors",
+    "samples_of",
+]
 
 LEDGER, BODIES, ORIGINS, QUARANTINE = "ledger", "bodies", "origins", "quarantine"
+# Events, and the payloads that they were made from.
+EVENTS, RAW = "events", "raw"
 # Has no floor of its own: rollups are kept as long as samples of any class.
 ROLLUPS = "rollups"
 _READ = """

@@ -32,7 +32,9 @@ _UNITS = {"day": timedelta(days=1), "week": timedelta(weeks=1), "year": timedelt
 _matches_duration = re.compile(r"([0-9]{1,5}) (day|week|year)s?").fullmatch
 # A class's name is the end of its tables' names, behind ``metering_sample_`` and before the date.
 _matches_name = re.compile(r"[a-z][a-z_]{0,23}").fullmatch
-_KEYS = ("samples", "bodies", "origins", "quarantine")
+_REQUIRED = ("samples", "bodies", "origins", "quarantine")
+# A file from before there were events says nothing of them: then they are kept for ever.
+_KEYS = (*_REQUIRED, "events", "raw")
 
 
 class BadRetentionFile(Exception):
@@ -56,6 +58,8 @@ class Policy:
     bodies: timedelta | None
     origins: timedelta | None
     quarantine: timedelta | None
+    events: timedelta | None = None
+    raw: timedelta | None = None
 
     def class_of(self, meter_name: str) -> str:
         """The name of the class that a new meter belongs to."""
@@ -84,12 +88,14 @@ def load_policy(path: Path) -> Policy:
     except yaml.YAMLError as error:
         raise BadRetentionFile(f"{path}: not YAML: {error}") from error
     where = str(path)
-    _check_keys(document, known=_KEYS, required=_KEYS, where=where)
+    _check_keys(document, known=_KEYS, required=_REQUIRED, where=where)
     return Policy(
         classes=_read_classes(document["samples"], where=f"{where}: samples"),
         bodies=parse_duration(document["bodies"], where=f"{where}: bodies"),
         origins=parse_duration(document["origins"], where=f"{where}: origins"),
         quarantine=parse_duration(document["quarantine"], where=f"{where}: quarantine"),
+        events=parse_duration(document.get("events", "forever"), where=f"{where}: events"),
+        raw=parse_duration(document.get("raw", "forever"), where=f"{where}: raw"),
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from uuid import uuid4
 
-from metering.messages import Link, Meter, Origin, PrivateKey, Resource, Sample, SealedBatch, seal_batch
+from metering.messages import Event, Link, Meter, PrivateKey, Resource, Sample, SealedBatch, seal_batch, seal_events
 from metering.models import Agent, AgentKey
 
 __all__ = ["CPU", "MEMORY", "EnrolledAgent", "now_microseconds", "some_samples"]
@@ -66,7 +66,7 @@ class EnrolledAgent:
         )
         return self.row
 
-    def seal(self, samples: Sequence[Sample], *, origins: Sequence[Origin] = (), **changes) -> SealedBatch:
+    def seal(self, contents: Sequence[Sample] | Sequence[Event], *, sealer=seal_batch, **changes) -> SealedBatch:
         """The next batch of this agent's stream; its due time is now unless given."""
         due = changes.pop("due", None) or now_microseconds()
         options = {
@@ -76,16 +76,22 @@ class EnrolledAgent:
             "made": now_microseconds(),
             "unit": str(self.sequence),
         }
-        sealed = seal_batch(
-            samples,
+        sealed = sealer(
+            contents,
             key=self.key,
             link=Link(self.stream, self.sequence + 1, self.previous),
-            origins=origins,
             **{**options, **changes},
         )
         self.sequence += 1
         self.previous = sealed.header_digest
         return sealed
+
+    def seal_events(self, events: Sequence[Event], **changes) -> SealedBatch:
+        """The same of events."""
+        return self.seal(events, sealer=seal_events, **changes)
+
+    def events_message(self, events: Sequence[Event], **changes) -> bytes:
+        return self.seal_events(events, **changes).to_bytes()
 
     def message(self, samples: Sequence[Sample], **changes) -> bytes:
         return self.seal(samples, **changes).to_bytes()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import string
 from decimal import Decimal
 
+import msgspec
 from hypothesis import strategies as st
 
-from metering.messages import Meter, Resource, Sample, volume_text
+from metering.messages import Event, Meter, Resource, Sample, Trait, trait_text, volume_text
 
 # Everything a text may hold but NUL and lone surrogates, which no store column can keep.
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -42,3 +44,42 @@ resources = st.builds(
 )
 samples = st.builds(Sample, meter=meters, resource=resources, timestamp=timestamps, volume=volumes)
 sample_lists = st.lists(samples, max_size=12)
+
+trait_values = {
+    "string": st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20),
+    "integer": st.integers(-(10**60), 10**60),
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "datetime": st.datetimes(),
+}
+traits = st.one_of(
+    [
+        st.builds(Trait, texts, st.just(kind), values.map(lambda value, kind=kind: trait_text(kind, value)))
+        for kind, values in trait_values.items()
+    ]
+)
+# A payload as text, with blanks, escapes and numbers as no encoder of ours would write them.
+raws = st.one_of(
+    json_values.map(msgspec.json.encode),
+    json_values.map(lambda value: json.dumps(value, indent=2).encode()),
+    st.sampled_from(
+        [
+            b"{}",
+            b'{"a":1,"a":2}',
+            b'{"n": 1e999, "m": 1.50}',
+            b'"\\u0000\\\\N"',
+            b'{"t":\t"x"\r\n}',
+            b'"\\\\."',
+            b"null",
+        ]
+    ),
+)
+events = st.builds(
+    Event,
+    id=texts,
+    type=names,
+    source=names,
+    generated=timestamps,
+    traits=st.lists(traits, max_size=6, unique_by=lambda trait: trait.name),
+    raw=raws.map(msgspec.Raw),
+)
+event_lists = st.lists(events, max_size=8, unique_by=lambda event: event.id)

@@ -9,6 +9,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
+from metering.messages import Trait
+from metering.queries.events import EventRow
 from metering.queries.meters import MeterRow
 from metering.queries.resources import ResourceRow
 from metering.queries.samples import SampleRow
@@ -17,7 +21,16 @@ from metering.statistics import StatisticsRequest, StatisticsRow
 from ..paths import meter_path, resource_path
 from ..renderers import exact
 
-__all__ = ["format_time", "meter_shape", "old_sample_shape", "resource_shape", "sample_shape", "statistics_shape"]
+__all__ = [
+    "event_shape",
+    "format_time",
+    "meter_shape",
+    "old_sample_shape",
+    "resource_shape",
+    "sample_shape",
+    "statistics_shape",
+    "trait_shape",
+]
 
 # Turns a path into a URL with this server's public name.
 Absolute = Callable[[str], str]
@@ -92,6 +105,21 @@ def resource_shape(row: ResourceRow, absolute: Absolute) -> dict[str, Any]:
         "metadata": row.metadata,
         "links": links,
     }
+
+
+def event_shape(row: EventRow) -> dict[str, Any]:
+    """``raw`` byte for byte as it was signed."""
+    return {
+        "message_id": row.message_id,
+        "event_type": row.event_type,
+        "generated": format_time(row.generated_at),
+        "traits": [trait_shape(trait) for trait in row.traits],
+        "raw": msgspec.Raw((row.raw or "{}").encode()),
+    }
+
+
+def trait_shape(trait: Trait) -> dict[str, str]:
+    return {"name": trait.name, "type": trait.type, "value": trait.value}
 
 
 def statistics_shape(row: StatisticsRow, request: StatisticsRequest) -> dict[str, Any]:

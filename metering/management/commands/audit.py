@@ -17,13 +17,13 @@ _SHOWN_EVERY = 200
 
 class Command(BaseCommand):
     help = (
-        "Check the samples against the signed batches in the ledger, and the rollups against the samples. Names everything that differs, "
-        "such as a row changed by hand, and then ends with an error."
+        "Check the samples and events against the signed batches in the ledger, and the rollups against the samples. "
+        "Names everything that differs, such as a row changed by hand, and then ends with an error."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "--days", type=_days, metavar="D", help="only the samples of the last so many days (default: all)"
+            "--days", type=_days, metavar="D", help="only what is of the last so many days (default: all)"
         )
         parser.add_argument(
             "--share",

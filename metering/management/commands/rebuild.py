@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from metering.collector.errors import StoreAway
+from metering.collector.event_rebuilding import remove_stray_events
 from metering.collector.rebuilding import remove_strays
 from metering.housekeeping.rebuild import rebuild
 from metering.housekeeping.rolling import keep_rollups
@@ -20,12 +21,15 @@ _ROLLING_SECONDS = 10.0
 
 class Command(BaseCommand):
     help = (
-        "Write all samples again from the signed batches in the ledger, delete those that no batch has, and make the rollups anew. "
-        "Collectors and the API may go on: every answer is right meanwhile. What the ledger does not hold any more is left alone and named."
+        "Write all samples and events again from the signed batches in the ledger, delete those that no batch has, "
+        "and make the rollups anew. Collectors and the API may go on: every answer is right meanwhile. "
+        "What the ledger does not hold any more is left alone and named."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            # One that no batch has may stand in the place of one that a batch has.
+            self.stdout.write(f"{remove_stray_events()} events removed that no batch has")
             left_alone = self._rebuild()
             self.stdout.write(f"{remove_strays()} samples removed that no batch has")
             mark_all()
@@ -53,9 +57,9 @@ class Command(BaseCommand):
                 left_alone += 1
                 self.stdout.write(problem)
             if number % _SHOWN_EVERY == 0:
-                self.stderr.write(f"{number} of {total} batches, {samples} samples")
+                self.stderr.write(f"{number} of {total} batches, {samples} samples and events")
         passed = (
             f"; {total - number} whose bodies retention has dropped were left as they are" if number < total else ""
         )
-        self.stdout.write(f"{number - left_alone} batches, {samples} samples written again{passed}")
+        self.stdout.write(f"{number - left_alone} batches, {samples} samples and events written again{passed}")
         return left_alone

@@ -23,6 +23,7 @@ from metering.api.pages import write_marker
 from metering.collector import ingestion, posting
 from metering.messages import sample_id
 from metering.models import AgentKey, ApiToken, Batch, Membership, Meter, ParkedBatch, Quarantine, Resource
+from tests.support.events import make_event, store_events
 from tests.support.samples import make_sample, store_samples
 
 from .conftest import Caller, posted
@@ -38,6 +39,9 @@ VALUES = {
     "meter": ("secret.meter", "shared.meter"),
     "resource_id": ("secret-resource", "shared-resource"),
     "sample_id": ("{sample}",),
+    "message_id": ("secret-project-secret-user-secret", "p9-stranger-shared"),
+    "event_type": ("secret.event", "shared.event"),
+    "trait": ("secret-trait", "shared-trait"),
     # Of the admin.
     "object_id": ("{user}", "{token}", "{batch}", "{meter}", "{resource}", "{key}", "{sample}", "{quarantine}", "{parked}"),
     "id": ("{user}",),
@@ -87,6 +91,10 @@ _FIELDS = {
     "meter": ("secret.meter", "shared.meter"),
     "message_id": ("{sample}",),
     "metadata.name": ("secret-name", "shared-name"),
+    "event_type": ("secret.event", "shared.event"),
+    "secret-trait": ("secret-value",),
+    "project_id&q.op=ne": ("x",),
+    "shared-trait&q.op=gt": ("1",),
 }
 _WINDOW = "q.field=timestamp&q.op=ge&q.value=2016-01-05T10:00:00&q.field=timestamp&q.op=lt&q.value=2016-01-05T11:00:00"
 _MARKERS = (
@@ -139,7 +147,8 @@ ROUTES = tuple(walk(get_resolver().url_patterns))
 ADMIN = tuple(route for route in ROUTES if route.pattern.startswith("admin/"))
 API = tuple(route for route in ROUTES if route not in ADMIN)
 # Those that answer with a tenant's data; all others are the same for everybody.
-DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample", "query-samples"}
+DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample", "query-samples",
+        "events", "event", "event-types", "trait-kinds", "traits"}  # fmt: skip
 OPEN = {"versions", "healthz", "readyz", "login", "logout", "no-such-path", "capabilities"}
 
 
@@ -176,6 +185,23 @@ def make_world(*, project: str, user: str, name: str, names: dict[str, str], vol
     )
 
 
+def make_events(*, project: str, user: str, name: str, value: int) -> None:
+    traits = {f"{name}-trait": value if name == "shared" else "secret-value"}
+    store_events(
+        [
+            make_event(
+                id=f"{project}-{user}-{name}",
+                type=f"{name}.event",
+                project=project,
+                user=user,
+                at=HOUR.format(7),
+                raw=[value],
+                **traits,
+            )
+        ]
+    )
+
+
 def make_secrets() -> dict[str, str]:
     """Everything that another tenant can have; returns the ids by which it might be asked for."""
     other = Caller("secret-user", "secret-project")
@@ -184,6 +210,10 @@ def make_secrets() -> dict[str, str]:
     stored = make_world(
         project="secret-project", user="secret-user", name="secret-name", names=SECRET, volume=4_242_000
     )
+    make_events(project="secret-project", user="secret-user", name="secret", value=8)
+    # Of the caller in somebody else's project, and of somebody else in the caller's.
+    make_events(project="secret-project", user="stranger", name="shared", value=9)
+    make_events(project="p9", user="secret-user", name="shared", value=10)
     entry = Quarantine.objects.create(digest=b"1" * 32, reason="out_of_scope", detail="secret-detail", message=b"x")
     parked = ParkedBatch.objects.create(id=sample_id(stored.batch_id, 9), message=b"secret")
     return {
@@ -232,6 +262,7 @@ def tenant(stranger, settings):
     """Somebody with data of their own, who may ask as often as they like."""
     settings.CELOMETER_API_REQUESTS_PER_MINUTE = settings.CELOMETER_API_FAILURES_PER_MINUTE = 1_000_000
     make_world(project="p9", user="shared-user", name="shared-name", names=SHARED, volume=1)
+    make_events(project="p9", user="stranger", name="shared", value=2)
     return stranger
 
 
@@ -284,4 +315,4 @@ def test_the_walk_knows_every_route_and_would_see_what_is_told(tenant, monkeypat
     pages = {"metering_batch_changelist", "metering_sample_change", "auth_user_change", "metering_quarantine_change"}
     seen = compare(session_of(superuser), tuple(route for route in ADMIN if route.name in pages))
     assert len({asked[1].split("/")[3] for asked, _, _ in seen}) >= len(pages) - 1
-    assert Batch.objects.count() == 1
+    assert Batch.objects.count() == 2

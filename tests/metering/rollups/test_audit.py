@@ -177,7 +177,7 @@ def test_samples_that_were_all_lost_come_back(audited_store):
         cursor.execute("TRUNCATE metering_sample, metering_rolluphour, metering_rollupday")
     out = StringIO()
     call_command("rebuild", stdout=out, stderr=StringIO())
-    assert "5 batches, 15 samples written again" in out.getvalue()
+    assert "5 batches, 15 samples and events written again" in out.getvalue()
     assert list(Sample.objects.order_by("id").values_list("id", "timestamp", "volume")) == before
     assert "the store is what was signed\n" in audit()
 
@@ -235,7 +235,7 @@ def test_what_retention_has_dropped_is_not_called_wrong(audited_store):
     out = StringIO()
     call_command("rebuild", stdout=out, stderr=StringIO())
     assert (
-        "0 batches, 0 samples written again; 5 whose bodies retention has dropped were left as they are"
+        "0 batches, 0 samples and events written again; 5 whose bodies retention has dropped were left as they are"
         in out.getvalue()
     )
     assert before == list(Sample.objects.order_by("id").values_list("id", "timestamp", "volume")) != []
