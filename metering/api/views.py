@@ -132,9 +132,9 @@ class ApiView(APIView):
             )
         return limit
 
-    def parse_page(self, list_name: str, *readers: Callable[[str], Any]) -> Page:
+    def parse_page(self, list_name: str, *readers: Callable[[str], Any], default_limit: int | None = None) -> Page:
         """Which entries to answer with. ``readers`` read the texts of a position's values from a marker. Raises QueryError."""
-        limit = self.parse_limit()
+        limit = self.parse_limit(default_limit)
         return Page(list_name, limit, self.parse_marker(list_name, read_each(*readers)))
 
     def parse_marker(

@@ -20,6 +20,18 @@ from .traits import read_trait, read_traits
 __all__ = ["EventRow", "find_event", "list_event_types", "list_events", "list_trait_kinds", "list_traits"]
 
 
+# Where a page of events or of a trait's values begins: behind the event of this time and id.
+Position = tuple[datetime, UUID]
+
+
+class TraitRow(NamedTuple):
+    """A trait of an event, and where the event stands."""
+
+    generated_at: datetime
+    id: UUID
+    trait: Trait
+
+
 class EventRow(NamedTuple):
     """An event with its traits in their order. ``raw`` is JSON text as it was signed, None where it is empty or not kept any more."""
 
@@ -33,12 +45,12 @@ class EventRow(NamedTuple):
 
 # Storage order among equal times.
 _ORDER = " ORDER BY e.generated_at, e.id"
-# Sizes are looked at first: those of one answer are bounded together.
+# Sizes are looked at first: those of one answer are bounded together, and what is beyond stays where it is.
 _EVENTS = """
 SELECT sized.id, message_id, event_type, generated_at, total, CASE WHEN total <= %s THEN traits END, CASE WHEN total <= %s THEN raw END
 FROM (
     SELECT e.id, e.message_id, t.name AS event_type, e.generated_at, e.traits, r.raw,
-           sum(octet_length(e.traits) + coalesce(octet_length(r.raw), 0)) OVER () AS total
+           sum(octet_length(e.traits) + coalesce(octet_length(r.raw), 0)) OVER (ORDER BY e.generated_at, e.id) AS total
     FROM ({events}) e
     JOIN metering_eventtype t ON t.id = e.event_type_id
     LEFT JOIN metering_eventraw r ON r.generated_at = e.generated_at AND r.id = e.id
@@ -46,35 +58,38 @@ FROM (
 _COLUMNS = "e.id, e.message_id, e.event_type_id, e.generated_at, e.traits::text AS traits"
 _TYPES = """
 SELECT t.name FROM metering_eventtype t
-WHERE EXISTS (SELECT FROM metering_event e WHERE e.event_type_id = t.id) ORDER BY t.name COLLATE "C" LIMIT %s"""
+WHERE EXISTS (SELECT FROM metering_event e WHERE e.event_type_id = t.id){after} ORDER BY t.name COLLATE "C" LIMIT %s"""
 _KINDS = """
-SELECT k.name, k.type FROM metering_traitkind k JOIN metering_eventtype t ON t.id = k.event_type_id
-WHERE t.name = %s ORDER BY array_position(%s::text[], k.type::text), k.name COLLATE "C" LIMIT %s"""
+SELECT name, type FROM (
+    SELECT k.name, k.type, array_position(%s::text[], k.type::text) AS rank
+    FROM metering_traitkind k JOIN metering_eventtype t ON t.id = k.event_type_id WHERE t.name = %s
+) kind WHERE true{after} ORDER BY rank, name COLLATE "C" LIMIT %s"""
 # Looked for only where events of the type have ever had the trait.
-_TRAITS = f"""
-SELECT (jsonb_path_query_first(e.traits, %s::jsonpath))::text FROM metering_event e
+_TRAITS = """
+SELECT e.generated_at, e.id, (jsonb_path_query_first(e.traits, %s::jsonpath))::text FROM metering_event e
 WHERE e.event_type_id = (
     SELECT t.id FROM metering_eventtype t WHERE t.name = %s
     AND EXISTS (SELECT FROM metering_traitkind k WHERE k.event_type_id = t.id AND k.name = %s))
-AND jsonb_path_exists(e.traits, %s::jsonpath){_ORDER} LIMIT %s"""
+AND jsonb_path_exists(e.traits, %s::jsonpath){after} ORDER BY e.generated_at, e.id LIMIT %s"""
 _SIGNS = {"lt": "<", "le": "<=", "ne": "<>", "ge": ">=", "gt": ">"}
 
 
-def list_events(wanted: EventFilter, *, scope: EventScope, limit: int) -> list[EventRow]:
-    """The oldest matching events, at most ``limit``; equal times in the order in which they were stored.
+def list_events(wanted: EventFilter, *, scope: EventScope, limit: int, after: Position | None = None) -> list[EventRow]:
+    """The oldest matching events, behind ``after`` at most ``limit``; equal times in the order in which they were stored.
 
-    Raises NoLongerKept when the window begins before the time from which events are kept, TooManyRows when traits and payloads together
+    Where there are more, one more row says so; what stands in it may be missing. Raises NoLongerKept when the window begins before the time from which events are kept, TooManyRows when traits and payloads together
     come to more than CELOMETER_API_MAX_EVENT_BYTES.
     """
     check_event_floor(wanted.start_at or wanted.end_at)
-    events = _select_events(wanted, scope, limit)
+    events = _select_events(wanted, scope, limit + 1, after)
     most = settings.CELOMETER_API_MAX_EVENT_BYTES
     rows = fetch_all(Statement(_EVENTS.format(events=events.sql), (most, most, *events.parameters)))
-    if rows and rows[0][4] > most:
+    shown = rows[:limit]
+    if shown and shown[-1][4] > most:
         raise TooManyRows(
-            f"These {len(rows)} events come to more than {most} bytes: ask with a lower limit.", value=len(rows)
+            f"These {len(shown)} events come to more than {most} bytes: ask with a lower limit.", value=len(shown)
         )
-    return [EventRow(*row[:4], read_traits(row[5]), row[6]) for row in rows]
+    return [EventRow(*row[:4], read_traits(row[5]) if row[5] else [], row[6]) for row in rows]
 
 
 def find_event(message_id: str, *, scope: EventScope) -> EventRow | None:
@@ -83,25 +98,41 @@ def find_event(message_id: str, *, scope: EventScope) -> EventRow | None:
     return found[0] if found else None
 
 
-def list_event_types(*, limit: int) -> list[str]:
-    """The types of which there are events, ascending. For operators: it is not scoped."""
-    return [name for (name,) in fetch_all(Statement(_TYPES, (limit,)))]
+def list_event_types(*, limit: int, after: tuple[str] | None = None) -> list[str]:
+    """The types of which there are events, ascending, from behind ``after``. For operators: it is not scoped."""
+    behind = ' AND t.name COLLATE "C" > %s' if after else ""
+    return [name for (name,) in fetch_all(Statement(_TYPES.format(after=behind), (*(after or ()), limit)))]
 
 
-def list_trait_kinds(event_type: str, *, limit: int) -> list[tuple[str, str]]:
-    """Name and type of the traits that events of the type have had, strings first. For operators: it is not scoped."""
-    return [(name, kind) for name, kind in fetch_all(Statement(_KINDS, (event_type, list(TRAIT_TYPES), limit)))]
+def list_trait_kinds(event_type: str, *, limit: int, after: tuple[str, str] | None = None) -> list[tuple[str, str]]:
+    """Name and type of the traits that events of the type have had, strings first, from behind the type and name of ``after``.
+
+    For operators: it is not scoped.
+    """
+    types = list(TRAIT_TYPES)
+    behind, position = "", ()
+    if after:
+        behind = ' AND (rank, name COLLATE "C") > (array_position(%s::text[], %s), %s)'
+        position = (types, *after)
+    rows = fetch_all(Statement(_KINDS.format(after=behind), (types, event_type, *position, limit)))
+    return [(name, kind) for name, kind in rows]
 
 
-def list_traits(event_type: str, name: str, *, limit: int) -> list[Trait]:
-    """The trait of each event of the type that has it, oldest first. For operators: it is not scoped."""
+def list_traits(event_type: str, name: str, *, limit: int, after: Position | None = None) -> list[TraitRow]:
+    """The trait of each event of the type that has it, oldest first, from behind ``after``. For operators: it is not scoped."""
     holder, member = f"$[*] ? (exists (@.{_quoted(name)}))", f"$[*].{_quoted(name)}"
-    rows = fetch_all(Statement(_TRAITS, (holder, event_type, name, member, limit)))
-    return [read_trait(json.loads(trait)) for (trait,) in rows]
+    behind = _behind(after)
+    parameters = (holder, event_type, name, member, *behind.parameters, limit)
+    rows = fetch_all(Statement(_TRAITS.format(after=behind.sql), parameters))
+    return [TraitRow(generated_at, event_id, read_trait(json.loads(trait))) for generated_at, event_id, trait in rows]
 
 
-def _select_events(wanted: EventFilter, scope: EventScope, limit: int) -> Statement:
-    conditions = _field_conditions(wanted).then_all(*map(_trait_condition, wanted.traits))
+def _behind(after: Position | None) -> Statement:
+    return Statement(" AND (e.generated_at, e.id) > (%s, %s)", after) if after else Statement("")
+
+
+def _select_events(wanted: EventFilter, scope: EventScope, limit: int, after: Position | None) -> Statement:
+    conditions = _field_conditions(wanted).then_all(*map(_trait_condition, wanted.traits), _behind(after))
     first = f"{_ORDER} LIMIT %s"
     if scope.projects is None:
         return Statement(f"SELECT {_COLUMNS} FROM metering_event e WHERE true").then_all(conditions).then(first, limit)

@@ -29,6 +29,7 @@ class Capabilities(ApiView):
             {
                 "api": dict.fromkeys(sorted((*_QUERIES, *_FUNCTIONS)), True),
                 "storage": {"storage:production_ready": True},
+                "event_storage": {"storage:production_ready": True},
             }
         )
 
@@ -40,6 +41,7 @@ _QUERIES = (
         for way in ("simple", "metadata")
     ),
     "samples:query:complex",
+    "events:query:simple",
 )
 _FUNCTIONS = (
     "statistics:groupby",

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metering.queries.event_filters import EventScope, build_event_filter
-from metering.queries.events import find_event, list_event_types, list_events, list_trait_kinds, list_traits
+from metering.queries.events import (
+    EventRow,
+    TraitRow,
+    find_event,
+    list_event_types,
+    list_events,
+    list_trait_kinds,
+    list_traits,
+)
+from metering.queries.values import read_time
 
 from ..errors import NotFound, OperatorsOnly
+from ..pages import Page
 from ..paths import name_in_path
 from ..views import ApiView
 from .shapes import event_shape, trait_shape
@@ -28,13 +42,17 @@ class _EventView(ApiView):
 class _OperatorView(ApiView):
     """A list that is not scoped, and long without being asked to be: programs that know no limit get all."""
 
-    known_arguments = frozenset({"limit"})
+    known_arguments = frozenset({"limit", "marker"})
 
-    def parse_whole_limit(self) -> int:
-        """How many entries to answer with. Raises OperatorsOnly, then QueryError."""
+    def parse_whole_page(self, list_name: str, *readers: Callable[[str], Any]) -> Page:
+        """Which entries to answer with. Raises OperatorsOnly, then QueryError."""
         if self.scope.projects is not None:
             raise OperatorsOnly(projects=self.scope.projects)
-        return self.parse_limit(default=settings.CELOMETER_API_MAX_LIMIT)
+        return self.parse_page(list_name, *readers, default_limit=settings.CELOMETER_API_MAX_LIMIT)
+
+
+def _position(row: EventRow | TraitRow) -> tuple[object, ...]:
+    return row.generated_at, row.id
 
 
 class EventList(_EventView):
@@ -43,7 +61,7 @@ class EventList(_EventView):
         "What happened, the oldest first. Any field but event_type, message_id, start_timestamp (op ge) and end_timestamp (op le) is the "
         "name of a trait; without a type, a value is compared with traits of every type that it can be read as."
     )
-    known_arguments = frozenset({"q", "limit"})
+    known_arguments = frozenset({"q", "limit", "marker"})
     examples = (
         ("The three oldest", "/v2/events?limit=3"),
         ("Since the beginning of 2026", "/v2/events?q.field=start_timestamp&q.op=ge&q.value=2026-01-01"),
@@ -52,9 +70,10 @@ class EventList(_EventView):
     )
 
     def get(self, request: Request) -> Response:
-        limit = self.parse_limit()
+        page = self.parse_page("events", read_time, UUID)
         wanted = build_event_filter(self.arguments.items)
-        return Response([event_shape(row) for row in list_events(wanted, scope=self.event_scope, limit=limit)])
+        rows = list_events(wanted, scope=self.event_scope, limit=page.limit, after=page.after)
+        return self.answer_page(page, rows, shape=event_shape, position=_position)
 
 
 class EventDetail(_EventView):
@@ -76,7 +95,9 @@ class EventTypeList(_OperatorView):
     examples = (("All events", "/v2/events"),)
 
     def get(self, request: Request) -> Response:
-        return Response(list_event_types(limit=self.parse_whole_limit()))
+        page = self.parse_whole_page("event types", str)
+        names = list_event_types(limit=page.fetch_limit, after=page.after)
+        return self.answer_page(page, names, shape=str, position=lambda name: (name,))
 
 
 class TraitKindList(_OperatorView):
@@ -85,8 +106,11 @@ class TraitKindList(_OperatorView):
     examples = (("All event types", "/v2/event_types"),)
 
     def get(self, request: Request, event_type: str) -> Response:
-        kinds = list_trait_kinds(name_in_path(event_type), limit=self.parse_whole_limit())
-        return Response([{"name": name, "type": kind} for name, kind in kinds])
+        page = self.parse_whole_page("trait kinds", str, str)
+        kinds = list_trait_kinds(name_in_path(event_type), limit=page.fetch_limit, after=page.after)
+        return self.answer_page(
+            page, kinds, shape=lambda kind: {"name": kind[0], "type": kind[1]}, position=lambda kind: (kind[1], kind[0])
+        )
 
 
 class TraitList(_OperatorView):
@@ -95,6 +119,6 @@ class TraitList(_OperatorView):
     examples = (("All event types", "/v2/event_types"),)
 
     def get(self, request: Request, event_type: str, trait: str) -> Response:
-        limit = self.parse_whole_limit()
-        rows = list_traits(name_in_path(event_type), name_in_path(trait), limit=limit)
-        return Response([trait_shape(row) for row in rows])
+        page = self.parse_whole_page("traits", read_time, UUID)
+        rows = list_traits(name_in_path(event_type), name_in_path(trait), limit=page.fetch_limit, after=page.after)
+        return self.answer_page(page, rows, shape=lambda row: trait_shape(row.trait), position=_position)

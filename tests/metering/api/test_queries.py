@@ -259,7 +259,7 @@ def test_a_body_larger_than_any_query_is_refused(operator):
 
 def test_the_client_lists_what_this_server_can_do(member):
     answer = member.rows("/v2/capabilities")
-    assert answer["storage"] == {"storage:production_ready": True}
+    assert answer["storage"] == answer["event_storage"] == {"storage:production_ready": True}
     old = {
         f"{name}:query:{way}"
         for name in ("meters", "resources", "samples", "statistics")
@@ -269,7 +269,7 @@ def test_the_client_lists_what_this_server_can_do(member):
         f"statistics:aggregation:selectable:{name}"
         for name in ("avg", "cardinality", "count", "max", "min", "stddev", "sum")
     }
-    old |= {"samples:query:complex", "statistics:aggregation:standard", "statistics:groupby"}
+    old |= {"samples:query:complex", "events:query:simple", "statistics:aggregation:standard", "statistics:groupby"}
     assert old <= {name for name, able in answer["api"].items() if able is True}
     assert member.rows("/v2/capabilities/") == answer
 
