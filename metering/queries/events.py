@@ -77,7 +77,8 @@ _SIGNS = {"lt": "<", "le": "<=", "ne": "<>", "ge": ">=", "gt": ">"}
 def list_events(wanted: EventFilter, *, scope: EventScope, limit: int, after: Position | None = None) -> list[EventRow]:
     """The oldest matching events, behind ``after`` at most ``limit``; equal times in the order in which they were stored.
 
-    Where there are more, one more row says so; what stands in it may be missing. Raises NoLongerKept when the window begins before the time from which events are kept, TooManyRows when traits and payloads together
+    Where there are more, one more row says so; what stands in it may be missing.
+    Raises NoLongerKept when the window begins before the time from which events are kept, TooManyRows when traits and payloads together
     come to more than CELOMETER_API_MAX_EVENT_BYTES.
     """
     check_event_floor(wanted.start_at or wanted.end_at)
