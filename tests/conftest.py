@@ -36,12 +36,12 @@ def _fresh_memory():
 @pytest.fixture
 def store(transactional_db):
     """The store with real commits, empty before and after: for tests where several connections or processes look at it."""
-    _empty_partitioned_tables()
+    empty_partitioned_tables()
     yield
-    _empty_partitioned_tables()
+    empty_partitioned_tables()
 
 
-def _empty_partitioned_tables() -> None:
+def empty_partitioned_tables() -> None:
     # Django's own flush leaves out tables that its migrations do not manage.
     with connection.cursor() as cursor:
         cursor.execute(

@@ -184,9 +184,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """A failed test shows what its processes said."""
     outcome = yield
     report = outcome.get_result()
-    stage = getattr(item, "funcargs", {}).get("stage")
-    if report.failed and isinstance(stage, Stage):
-        report.sections.extend(stage.report())
+    for stage in getattr(item, "funcargs", {}).values():
+        if report.failed and isinstance(stage, Stage):
+            report.sections.extend(stage.report())
 
 
 @pytest.fixture

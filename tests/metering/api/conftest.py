@@ -22,9 +22,8 @@ class Caller:
         self.user, _ = get_user_model().objects.get_or_create(username=username, defaults={"is_staff": operator})
         for project in projects:
             Membership.objects.get_or_create(user=self.user, project_id=project)
-        self.client = Client(
-            raise_request_exception=False, headers={"X-Auth-Token": ApiToken.issue(self.user), **headers}
-        )
+        self.token = ApiToken.issue(self.user)
+        self.client = Client(raise_request_exception=False, headers={"X-Auth-Token": self.token, **headers})
 
     def get(self, path: str, **options: Any) -> Any:
         return self.client.get(path, **options)
