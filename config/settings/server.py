@@ -21,6 +21,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "axes",
     "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework",
     "metering",
     "agents",
@@ -48,6 +50,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "metering.api.site.describe_site",
             ]
         },
     }
@@ -80,7 +83,29 @@ FORMAT_MODULE_PATH = "config.formats"
 
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "metering.api.errors.handle_exception",
+    "DEFAULT_SCHEMA_CLASS": "metering.api.schema.DeclaredSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Celometer",
+    "VERSION": "2",
+    "DESCRIPTION": (
+        "Who used what, how much, when. Version 2 of OpenStack Telemetry's API, and more functions on the same paths. Send a token in "
+        "`X-Auth-Token` or `Authorization`; `X-Project-Id` narrows a request to one of the caller's projects. Numbers are exact decimals."
+    ),
+    "PREPROCESSING_HOOKS": ["metering.api.schema.name_paths"],
+    "POSTPROCESSING_HOOKS": ["metering.api.schema.add_components"],
+    "SORT_OPERATION_PARAMETERS": False,
+    "TAGS": [
+        {"name": "meters", "description": "What is measured: meters, their samples and statistics; posting samples"},
+        {"name": "resources", "description": "What it is measured of"},
+        {"name": "samples", "description": "Single measurements"},
+        {"name": "events", "description": "What happened"},
+        {"name": "event_types", "description": "Which events and traits there are; for operators"},
+        {"name": "query", "description": "Samples by a filter with and, or, not"},
+        {"name": "capabilities", "description": "What this server can do"},
+        {"name": "server", "description": "Which versions there are"},
+    ],
 }
 LOGIN_URL = "/login/"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]

@@ -16,23 +16,29 @@ from metering.queries.simple import QueryItem, pair_items
 from metering.queries.values import check_text, is_true, parse_integer
 
 from .errors import Unacceptable
+from .operations import QUERY_PARTS
 
 __all__ = ["Arguments", "parse_arguments", "read_json"]
 
 _JSON_TYPES = frozenset({"application/json", "text/javascript", "application/javascript"})
 _FORM_TYPE = "application/x-www-form-urlencoded"
-# Arguments that have parts, as in q.field.
-_PARTS = {"q": ("field", "op", "value", "type"), "aggregate": ("func", "param")}
+_AGGREGATE_PARTS = ("func", "param")
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Checked for their names and characters; values are read by type when they are needed."""
+    """Checked for their names and characters; values are read by type when they are needed.
+
+    To read one that is not among the ``known`` is a fault of the view: no request can have it.
+    """
 
     items: Sequence[QueryItem]
     texts: dict[str, list[str]]
+    known: frozenset[str]
 
     def get_all(self, name: str) -> list[str]:
+        if name not in self.known:
+            raise LookupError(f"argument {name} is not declared")
         return self.texts.get(name, [])
 
     def integer(self, name: str, default: int) -> int:
@@ -50,6 +56,13 @@ class Arguments:
             raise InvalidInput(name, shorten(given), f"{name} was given {len(given)} times")
         return given[0] if given else default
 
+    def choice(self, name: str, allowed: Sequence[str]) -> str | None:
+        """One of the allowed texts, or None. Raises InvalidInput."""
+        text = self.text(name, None)
+        if text is not None and text not in allowed:
+            raise InvalidInput(name, text, f"expected one of {', '.join(allowed)}")
+        return text
+
     def boolean(self, name: str) -> bool:
         """True for the usual words; false for anything else, and when it is missing."""
         given = self.get_all(name)
@@ -59,7 +72,10 @@ class Arguments:
 
 
 def parse_arguments(request: HttpRequest, *, known: frozenset[str]) -> Arguments:
-    """The request's arguments. Raises QueryError for unknown names, Unacceptable for what cannot be read."""
+    """The request's arguments; ``known`` are the names that may stand in the URL, as in ``q.field``.
+
+    Raises QueryError for unknown names, Unacceptable for what cannot be read.
+    """
     url = _url_pairs(request.META.get("QUERY_STRING", ""))
     media_type = (request.content_type or "").lower()
     if media_type == _FORM_TYPE:
@@ -77,7 +93,7 @@ def parse_arguments(request: HttpRequest, *, known: frozenset[str]) -> Arguments
     items = pair_items((name.removeprefix("q."), text) for name, text in url if name.startswith("q."))
     items += _items_of(body.get("q", []))
     texts.update(_texts_of(body))
-    return Arguments(items, texts)
+    return Arguments(items, texts, known)
 
 
 def read_json(request: HttpRequest) -> Any:
@@ -118,16 +134,15 @@ def _form_pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _check_names(names: Iterable[str], body: dict[str, Any], *, known: frozenset[str]) -> None:
-    allowed = {f"{name}.{part}" for name in known for part in _PARTS.get(name, ())} | {
-        name for name in known if name not in _PARTS
-    }
     for name in names:
-        if name not in allowed:
+        if name not in known:
             # What curl -d sends without a header.
             as_form = "this looks like JSON sent as a form: send it with Content-Type: application/json"
             raise UnknownArgument(name, as_form if name.lstrip()[:1] in {"[", "{"} else "")
+    # In a body parts stand in objects under the name of the whole.
+    wholes = {name.partition(".")[0] for name in known}
     for name in body:
-        if name not in known:
+        if name not in wholes:
             raise UnknownArgument(name)
 
 
@@ -152,7 +167,7 @@ def _item_of(entry: Any) -> QueryItem:
     if not isinstance(entry, dict):
         raise InvalidInput("q", entry, "expected an object with field, op, value and type")
     for name, value in entry.items():
-        if name not in _PARTS["q"]:
+        if name not in QUERY_PARTS:
             raise QueryError(f"Unknown attribute for argument q: {shorten(ascii(name))}", value=ascii(name))
         if not isinstance(value, str) and not (value is None and name in {"op", "type"}):
             raise InvalidInput(name, value, "Wrong type. Expected text.")
@@ -180,7 +195,7 @@ def _aggregates_of(value: Any) -> tuple[list[str], list[str]]:
         raise InvalidInput("aggregate", value, "expected a list of objects with func and param")
     for entry in value:
         for name in entry:
-            if name not in _PARTS["aggregate"]:
+            if name not in _AGGREGATE_PARTS:
                 raise QueryError(f"Unknown attribute for argument aggregate: {shorten(ascii(name))}", value=ascii(name))
     functions = [_scalar_text("aggregate.func", entry["func"]) for entry in value]
     return functions, [_scalar_text("aggregate.param", entry.get("param") or "") for entry in value]

@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views import defaults
+from django.shortcuts import render
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -174,7 +174,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if "text/html" in request.META.get("HTTP_ACCEPT", ""):
-        return defaults.page_not_found(request, exception)
+        page = {"missing": shorten(request.path)}
+        return render(request, "metering/api/missing.html", page, status=404)
     return problem_response(Problem(404, "not_found", "Not Found", shorten(request.path)))
 
 

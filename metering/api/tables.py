@@ -37,6 +37,7 @@ _FIRST = (
     *("duration", "first_sample_timestamp", "last_sample_timestamp", "type", "counter_type"),
     *("project_id", "user_id", "source", "metadata", "resource_metadata"),
 )
+_SHOWN_DECIMALS = 6
 _NOTHING = mark_safe('<span class="none">–</span>')
 
 
@@ -53,7 +54,8 @@ def build_table(data: object, *, absolute: Callable[[str], str]) -> Table | None
     if not isinstance(data, list) or not data or not all(isinstance(row, Mapping) for row in data):
         return None
     places = {name: place for place, name in enumerate(_FIRST)}
-    shown = [name for name in data[0] if name not in _LEFT_OUT]
+    # A column of nothing says nothing.
+    shown = [name for name in data[0] if name not in _LEFT_OUT and any(row.get(name) is not None for row in data)]
     columns = sorted(shown, key=lambda name: places.get(name, len(_FIRST)))
     rows = [[_cell(name, row, absolute) for name in columns] for row in data]
     return Table([name.replace("_", " ") for name in columns], rows)
@@ -69,11 +71,20 @@ def _cell(column: str, row: Mapping[str, Any], absolute: Callable[[str], str]) -
         pairs = format_html_join(" ", "<b>{}</b> {}", value.items())
         return format_html('<div class="pairs" title="{}">{}</div>', strip_tags(pairs), pairs), False
     if isinstance(value, Decimal | int):
-        return format_html("{}", f"{value:f}" if isinstance(value, Decimal) else value), True
+        return _number(value), True
     target = _target(column, str(value), row)
     if target:
         return format_html('<a href="{}">{}</a>', absolute(target), value), False
     return format_html("{}", value), False
+
+
+def _number(value: Decimal | int) -> SafeString:
+    """With so many digits as a person reads; all of them on pointing at it, and in the JSON below."""
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    whole, _, fraction = text.partition(".")
+    if len(fraction) <= _SHOWN_DECIMALS:
+        return format_html("{}", text)
+    return format_html('<span title="{}">{}.{}…</span>', text, whole, fraction[:_SHOWN_DECIMALS])
 
 
 def _target(column: str, value: str, row: Mapping[str, Any]) -> str:

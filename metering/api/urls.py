@@ -7,7 +7,9 @@ from django.urls import path, re_path
 
 from metering.login import LoginForm
 
+from .forms import ask
 from .health import alive, ready
+from .schema_views import SchemaDocument, show_schema
 from .v2.capabilities import Capabilities
 from .v2.events import EventDetail, EventList, EventTypeList, TraitKindList, TraitList
 from .v2.meters import MeterDetail, MeterList, MeterStatistics
@@ -28,6 +30,9 @@ urlpatterns = [
         name="login",
     ),
     path("logout/", LogoutView.as_view(next_page="/"), name="logout"),
+    path("ask/", ask, name="ask"),
+    re_path(r"^schema/?$", SchemaDocument.as_view(), name="schema"),
+    path("schema/ui/", show_schema, name="schema-ui"),
     re_path(r"^v2/meters/?$", MeterList.as_view(), name="meters"),
     re_path(r"^v2/meters/(?P<meter>[^/]+)/?$", MeterDetail.as_view(), name="meter"),
     re_path(r"^v2/meters/(?P<meter>[^/]+)/statistics/?$", MeterStatistics.as_view(), name="statistics"),

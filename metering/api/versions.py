@@ -6,9 +6,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .errors import NotFound
-from .views import OpenView
+from .operations import Answer, Operation
+from .views import SINCE_WEEK, OpenView
 
 __all__ = ["NoSuchPath", "Versions"]
+
+LIST_VERSIONS = Operation(
+    {
+        200: Answer(
+            "The versions, as OpenStack's clients expect them",
+            {"$ref": "#/components/schemas/Versions"},
+            {
+                "versions": {
+                    "values": [
+                        {"id": "v2", "status": "stable", "links": [{"rel": "self", "href": "http://localhost:8777/v2"}]}
+                    ]
+                }
+            },
+        )
+    }
+)
 
 
 class Versions(OpenView):
@@ -17,11 +34,12 @@ class Versions(OpenView):
         "Who used what, how much, when: measurements of a cloud, signed where they were taken and stored exactly once. "
         "Programs send an API token (manage.py token NAME prints one); people log in."
     )
+    operations = {"GET": LIST_VERSIONS, "POST": LIST_VERSIONS}
     examples = (
         ("Meters", "/v2/meters?unique=True"),
         ("Resources", "/v2/resources?meter_links=0"),
         ("The newest samples", "/v2/samples?limit=20"),
-        ("Statistics of CPU time, by hour", "/v2/meters/cpu/statistics?period=3600"),
+        ("Statistics of CPU time, by hour of the last week", "/v2/meters/cpu/statistics?period=3600&" + SINCE_WEEK),
     )
 
     def get(self, request: Request) -> Response:
@@ -53,6 +71,9 @@ class NoSuchPath(OpenView):
 
     title = "Nothing here"
     summary = "No page of the API has this path."
+    # Refused before anything is looked at, so it takes nothing.
+    operations = {"GET": Operation({})}
+    schema = None
     examples = (("The beginning", "/"),)
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:

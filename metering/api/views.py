@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 
@@ -25,11 +25,17 @@ from .authentication import Bearer, SessionAuthentication, TokenAuthentication, 
 from .callers import Caller, Grant, identify_caller
 from .errors import ForeignProject
 from .negotiation import AcceptNegotiation
+from .operations import Operation, Parameter
 from .pages import Page, next_link, read_each, read_marker, write_marker
 from .renderers import JsonRenderer, PageRenderer
 from .throttling import admit_caller, count_failure
 
-__all__ = ["ApiView", "OpenView"]
+__all__ = ["SINCE_DAY", "SINCE_MONTH", "SINCE_WEEK", "ApiView", "OpenView"]
+
+# For examples: questions about all time take their time where there is much of it.
+SINCE_DAY, SINCE_WEEK, SINCE_MONTH = (
+    f"q.field=timestamp&q.op=ge&q.value={{{age}}}" for age in ("day", "week", "month")
+)
 
 Row = TypeVar("Row")
 
@@ -48,14 +54,16 @@ class ApiView(APIView):
     parser_classes = ()
     content_negotiation_class = AcceptNegotiation
 
-    known_arguments: ClassVar[frozenset[str]] = frozenset()
+    # By method; HEAD and OPTIONS may have what the first may.
+    operations: ClassVar[Mapping[str, Operation]] = {}
+    # The parts of its path, in their order.
+    path_parameters: ClassVar[tuple[Parameter, ...]] = ()
     # What a token needs for methods that are not safe. READ where they only ask: a query may be posted.
     writing_scope: ClassVar[TokenScope] = TokenScope.READ
     title: ClassVar[str] = "Celometer"
     summary: ClassVar[str] = ""
     # Example queries of the page: text and path.
     examples: ClassVar[tuple[tuple[str, str], ...]] = ()
-    post_example: ClassVar[str] = ""
 
     # Formats are chosen by the Accept header only, never by an ending of the path.
     format_kwarg = None
@@ -68,12 +76,13 @@ class ApiView(APIView):
         if request.method not in {*self.allowed_methods, "HEAD", "OPTIONS"}:
             raise MethodNotAllowed(str(request.method))
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        self.arguments = parse_arguments(request._request, known=self.arguments_of(str(request.method)))
+        self.arguments = parse_arguments(request._request, known=self.operation.known_arguments)
         self.authorize(request, grant)
 
-    def arguments_of(self, method: str) -> frozenset[str]:
-        """The arguments that requests of this method may have."""
-        return self.known_arguments
+    @property
+    def operation(self) -> Operation:
+        """What the request's method may be asked for."""
+        return self.operations.get(str(self.request.method)) or next(iter(self.operations.values()))
 
     def authenticate(self, request: Request) -> Grant | None:
         """What the caller may do. Raises NotAuthenticated, AuthenticationFailed or TooManyRequests."""
@@ -160,10 +169,13 @@ class ApiView(APIView):
             headers["Link"] = next_link(url, self.request.META.get("QUERY_STRING", ""), marker)
         return Response([shape(row) for row in shown], headers=headers)
 
-    def parse_filter(self, fields: frozenset[str]) -> SampleFilter:
-        """What the caller asked for. Raises ForeignProject before it looks at anything else, then QueryError."""
+    def parse_filter(self) -> SampleFilter:
+        """What the caller asked for, by the fields that the operation declares.
+
+        Raises ForeignProject before it looks at anything else, then QueryError.
+        """
         self.check_projects(named_projects(self.arguments.items))
-        return build_filter(self.arguments.items, fields=fields)
+        return build_filter(self.arguments.items, fields=self.operation.fields or frozenset())
 
     def check_projects(self, projects: Iterable[str]) -> None:
         """Raise ForeignProject for the first that the caller may not ask about."""

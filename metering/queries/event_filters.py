@@ -15,11 +15,12 @@ from .errors import InvalidInput, QueryError, UnknownArgument, shorten
 from .simple import QueryItem
 from .values import parse_timestamp, trait_candidates
 
-__all__ = ["EventFilter", "EventScope", "TraitMatch", "build_event_filter"]
+__all__ = ["EVENT_FIELDS", "EventFilter", "EventScope", "TraitMatch", "build_event_filter"]
 
 OPERATORS = ("lt", "le", "eq", "ne", "ge", "gt")
 # The fields that are no traits, each with its only operator.
 _FIELDS = {"event_type": "eq", "message_id": "eq", "start_timestamp": "ge", "end_timestamp": "le"}
+EVENT_FIELDS = frozenset(_FIELDS)
 # What the time of an event is called elsewhere; as traits they would silently match nothing.
 _TIME_NAMES = frozenset({"timestamp", "generated"})
 

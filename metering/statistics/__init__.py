@@ -7,6 +7,7 @@ The way of a question: ``request`` (what is asked) → ``buckets`` and ``coverag
 from .engine import compute, explain
 from .request import (
     FUNCTIONS,
+    OWNER_FIELDS,
     Aggregate,
     CalendarPeriod,
     StatisticsRequest,
@@ -18,6 +19,7 @@ from .rows import StatisticsRow
 
 __all__ = [
     "FUNCTIONS",
+    "OWNER_FIELDS",
     "Aggregate",
     "CalendarPeriod",
     "StatisticsRequest",

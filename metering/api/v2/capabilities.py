@@ -9,6 +9,7 @@ from metering.statistics import FUNCTIONS
 
 from ..callers import Grant
 from ..views import ApiView
+from . import contract
 
 __all__ = ["Capabilities"]
 
@@ -18,6 +19,7 @@ class Capabilities(ApiView):
 
     title = "Capabilities"
     summary = "What this server can do: of which lists, by which kinds of query, with which functions."
+    operations = {"GET": contract.CAPABILITIES}
     examples = (("The beginning", "/"),)
 
     def authorize(self, request: Request, grant: Grant | None) -> None:

@@ -23,12 +23,16 @@ from metering.queries.events import (
 from metering.queries.values import read_time
 
 from ..errors import NotFound, OperatorsOnly
+from ..operations import Parameter
 from ..pages import Page
 from ..paths import name_in_path
 from ..views import ApiView
+from . import contract
 from .shapes import event_shape, trait_shape
 
 __all__ = ["EventDetail", "EventList", "EventTypeList", "TraitKindList", "TraitList"]
+
+EVENT_TYPE = Parameter("event_type", "The event type's name.", example="compute.instance.create.end")
 
 
 class _EventView(ApiView):
@@ -41,8 +45,6 @@ class _EventView(ApiView):
 
 class _OperatorView(ApiView):
     """A list that is not scoped, and long without being asked to be: programs that know no limit get all."""
-
-    known_arguments = frozenset({"limit", "marker"})
 
     def parse_whole_page(self, list_name: str, *readers: Callable[[str], Any]) -> Page:
         """Which entries to answer with. Raises OperatorsOnly, then QueryError."""
@@ -61,10 +63,10 @@ class EventList(_EventView):
         "What happened, the oldest first. Any field but event_type, message_id, start_timestamp (op ge) and end_timestamp (op le) is the "
         "name of a trait; without a type, a value is compared with traits of every type that it can be read as."
     )
-    known_arguments = frozenset({"q", "limit", "marker"})
+    operations = {"GET": contract.LIST_EVENTS}
     examples = (
         ("The three oldest", "/v2/events?limit=3"),
-        ("Since the beginning of 2026", "/v2/events?q.field=start_timestamp&q.op=ge&q.value=2026-01-01"),
+        ("Since yesterday", "/v2/events?q.field=start_timestamp&q.op=ge&q.value={day}"),
         ("Of one type", "/v2/events?q.field=event_type&q.value=compute.instance.create.end"),
         ("By a trait", "/v2/events?q.field=memory_mb&q.op=ge&q.type=integer&q.value=4096"),
     )
@@ -79,6 +81,8 @@ class EventList(_EventView):
 class EventDetail(_EventView):
     title = "Event"
     summary = "One event, with its traits and the payload that it was made from."
+    operations = {"GET": contract.SHOW_EVENT}
+    path_parameters = (Parameter("message_id", "The message id of the event's notification."),)
     examples = (("All events", "/v2/events"),)
 
     def get(self, request: Request, message_id: str) -> Response:
@@ -92,6 +96,7 @@ class EventDetail(_EventView):
 class EventTypeList(_OperatorView):
     title = "Event types"
     summary = "The types of which there are events, by name. For operators."
+    operations = {"GET": contract.LIST_EVENT_TYPES}
     examples = (("All events", "/v2/events"),)
 
     def get(self, request: Request) -> Response:
@@ -103,6 +108,8 @@ class EventTypeList(_OperatorView):
 class TraitKindList(_OperatorView):
     title = "Traits of an event type"
     summary = "The traits that events of this type have had, strings first. For operators."
+    operations = {"GET": contract.LIST_TRAIT_KINDS}
+    path_parameters = (EVENT_TYPE,)
     examples = (("All event types", "/v2/event_types"),)
 
     def get(self, request: Request, event_type: str) -> Response:
@@ -116,6 +123,8 @@ class TraitKindList(_OperatorView):
 class TraitList(_OperatorView):
     title = "One trait of an event type"
     summary = "Its value in each event of this type that has it, the oldest first. For operators."
+    operations = {"GET": contract.LIST_TRAITS}
+    path_parameters = (EVENT_TYPE, Parameter("trait", "The trait's name.", example="memory_mb"))
     examples = (("All event types", "/v2/event_types"),)
 
     def get(self, request: Request, event_type: str, trait: str) -> Response:

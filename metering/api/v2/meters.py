@@ -8,7 +8,6 @@ from rest_framework.response import Response
 from metering.models import TokenScope
 from metering.queries.meters import list_meters, list_unique_meters
 from metering.queries.samples import list_samples
-from metering.queries.simple import METER_FIELDS, SAMPLE_FIELDS
 from metering.statistics import (
     CalendarPeriod,
     StatisticsRequest,
@@ -19,8 +18,10 @@ from metering.statistics import (
     parse_period,
 )
 
+from ..operations import Parameter
 from ..paths import name_in_path, sample_path
-from ..views import ApiView
+from ..views import SINCE_MONTH, SINCE_WEEK, ApiView
+from . import contract
 from .posting import echo_samples
 from .samples import SAMPLE_PAGES, sample_position
 from .shapes import meter_shape, old_sample_shape, statistics_shape
@@ -28,11 +29,13 @@ from .storing import store_posted
 
 __all__ = ["MeterDetail", "MeterList", "MeterStatistics"]
 
+METER_NAME = Parameter("meter", "The meter's name. A slash in it is escaped twice.", example="cpu_util")
+
 
 class MeterList(ApiView):
     title = "Meters"
     summary = "What is measured of which resource: one entry for each meter of each resource, in the order they first appeared."
-    known_arguments = frozenset({"q", "limit", "marker", "unique"})
+    operations = {"GET": contract.LIST_METERS}
     examples = (
         ("Each meter once", "/v2/meters?unique=True"),
         ("Meters of one resource", "/v2/meters?q.field=resource_id&q.value=r1"),
@@ -42,7 +45,7 @@ class MeterList(ApiView):
     def get(self, request: Request) -> Response:
         is_unique = self.arguments.boolean("unique")
         page = self.parse_page("unique meters", str, str, str) if is_unique else self.parse_page("meters", int)
-        wanted = self.parse_filter(METER_FIELDS)
+        wanted = self.parse_filter()
         if is_unique:
             rows = list_unique_meters(wanted, scope=self.scope, limit=page.fetch_limit, after=page.after)
             return self.answer_page(page, rows, shape=meter_shape, position=lambda row: (row.name, row.unit, row.type))
@@ -54,24 +57,18 @@ class MeterList(ApiView):
 class MeterDetail(ApiView):
     title = "Samples of one meter"
     summary = "The newest first. POST a list of samples to store them: all or none, before the answer."
-    known_arguments = frozenset({"q", "limit", "marker"})
+    operations = {"GET": contract.LIST_METER_SAMPLES, "POST": contract.POST_SAMPLES}
+    path_parameters = (METER_NAME,)
     writing_scope = TokenScope.SAMPLES
     examples = (
-        ("Statistics by hour", "{path}/statistics?period=3600"),
+        ("Statistics by hour of the last week", "{path}/statistics?period=3600&" + SINCE_WEEK),
         ("The newest sample", "{path}?limit=1"),
         ("All meters", "/v2/meters"),
     )
-    post_example = (
-        '[{"counter_name": "{name}", "counter_type": "gauge", "counter_unit": "%", "counter_volume": 12.5, '
-        '"resource_id": "r1", "resource_metadata": {"display_name": "web1"}}]'
-    )
-
-    def arguments_of(self, method: str) -> frozenset[str]:
-        return frozenset({"direct"}) if method == "POST" else super().arguments_of(method)
 
     def get(self, request: Request, meter: str) -> Response:
         page = self.parse_page(*SAMPLE_PAGES)
-        wanted = self.parse_filter(SAMPLE_FIELDS).for_meter(name_in_path(meter))
+        wanted = self.parse_filter().for_meter(name_in_path(meter))
         rows = list_samples(wanted, scope=self.scope, limit=page.fetch_limit, after=page.after)
         return self.answer_page(page, rows, shape=old_sample_shape, position=sample_position)
 
@@ -97,25 +94,23 @@ class MeterStatistics(ApiView):
         "Count, least, greatest, sum and average of a meter's volumes, for all time or by period. Rows are split by unit, "
         "and by the fields given as groupby. Sums of a cumulative meter add up counter readings: that is rarely what you want."
     )
-    known_arguments = frozenset({"q", "groupby", "period", "tz", "aggregate", "explain"})
+    operations = {"GET": contract.COMPUTE_STATISTICS}
+    path_parameters = (METER_NAME,)
     examples = (
-        ("By hour", "{path}?period=3600"),
-        ("By resource", "{path}?groupby=resource_id"),
-        ("By project and day", "{path}?groupby=project_id&period=86400"),
-        ("By month, as it is in Berlin", "{path}?period=month&tz=Europe/Berlin"),
-        ("What a counter gained, by day", "{path}?aggregate.func=increase&period=day"),
-        ("Chosen functions", "{path}?aggregate.func=max&aggregate.func=stddev"),
-        (
-            "In a window",
-            "{path}?q.field=timestamp&q.op=ge&q.value=2026-01-01&q.field=timestamp&q.op=lt&q.value=2027-01-01",
-        ),
+        ("By hour", "{path}?period=3600&" + SINCE_WEEK),
+        ("By resource", "{path}?groupby=resource_id&" + SINCE_WEEK),
+        ("By project and day", "{path}?groupby=project_id&period=86400&" + SINCE_MONTH),
+        ("By week, as it is in Berlin", "{path}?period=week&tz=Europe/Berlin&" + SINCE_MONTH),
+        ("What a counter gained, by day", "{path}?aggregate.func=increase&period=day&" + SINCE_MONTH),
+        ("Chosen functions", "{path}?aggregate.func=max&aggregate.func=stddev&" + SINCE_WEEK),
+        ("In a window", "{path}?" + SINCE_MONTH + "&q.field=timestamp&q.op=lt&q.value={week}"),
     )
 
     def get(self, request: Request, meter: str) -> Response:
         period = parse_period(self.arguments.text("period", "0"), self.arguments.text("tz", None))
         is_calendar = isinstance(period, CalendarPeriod)
         statistics = StatisticsRequest(
-            wanted=self.parse_filter(SAMPLE_FIELDS).for_meter(name_in_path(meter)),
+            wanted=self.parse_filter().for_meter(name_in_path(meter)),
             scope=self.scope,
             groups=parse_groups(self.arguments.get_all("groupby")),
             period_seconds=0 if is_calendar else period,

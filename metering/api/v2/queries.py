@@ -16,6 +16,7 @@ from metering.queries.search import FoundSample, SampleSearch, search_samples
 from ..arguments import read_json
 from ..pages import Page
 from ..views import ApiView
+from . import contract
 from .shapes import sample_shape
 
 __all__ = ["SampleQuery"]
@@ -31,12 +32,8 @@ class SampleQuery(ApiView):
         "POST a filter of and, or, not, in, =~ and comparisons, both it and the order as text that holds JSON. Without them: "
         "everything, the newest first. By time the answer comes from an index; any other order reads and sorts all that matches."
     )
-    known_arguments = frozenset({"marker"})
+    operations = {"POST": contract.QUERY_SAMPLES}
     examples = (("Samples", "/v2/samples"), ("What this server can do", "/v2/capabilities"))
-    post_example = (
-        '{"filter": "{\\"and\\": [{\\"=\\": {\\"meter\\": \\"cpu_util\\"}}, {\\">\\": {\\"volume\\": 80}}]}", '
-        '"orderby": "[{\\"timestamp\\": \\"desc\\"}]", "limit": 10}'
-    )
 
     def post(self, request: Request) -> Response:
         body = _check_body(read_json(request._request))

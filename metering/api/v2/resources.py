@@ -6,11 +6,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metering.queries.resources import find_resource, list_resources
-from metering.queries.simple import RESOURCE_FIELDS
 
 from ..errors import NotFound
+from ..operations import Parameter
 from ..paths import name_in_path
-from ..views import ApiView
+from ..views import SINCE_DAY, ApiView
+from . import contract
 from .shapes import resource_shape
 
 __all__ = ["ResourceDetail", "ResourceList"]
@@ -22,18 +23,21 @@ class ResourceList(ApiView):
         "Everything that has samples, by id. Times, owner and metadata are those of the samples that match the filter; "
         "each resource links to its meters."
     )
-    known_arguments = frozenset({"q", "limit", "marker", "meter_links"})
+    operations = {"GET": contract.LIST_RESOURCES}
     examples = (
         ("Without links to meters", "/v2/resources?meter_links=0"),
-        ("Metered in 2026", "/v2/resources?q.field=timestamp&q.op=ge&q.value=2026-01-01"),
-        ("Resources that were in a state", "/v2/resources?q.field=metadata.state&q.value=running"),
+        ("Metered since yesterday", "/v2/resources?" + SINCE_DAY),
+        (
+            "That were in a state since yesterday",
+            f"/v2/resources?q.field=metadata.state&q.op=eq&q.value=running&{SINCE_DAY}",
+        ),
     )
 
     def get(self, request: Request) -> Response:
         with_meters = self.arguments.integer("meter_links", 1) != 0
         page = self.parse_page("resources", str)
         rows = list_resources(
-            self.parse_filter(RESOURCE_FIELDS),
+            self.parse_filter(),
             scope=self.scope,
             limit=page.fetch_limit,
             with_meters=with_meters,
@@ -47,6 +51,8 @@ class ResourceList(ApiView):
 class ResourceDetail(ApiView):
     title = "Resource"
     summary = "One resource as its newest sample describes it, with links to its meters."
+    operations = {"GET": contract.SHOW_RESOURCE}
+    path_parameters = (Parameter("resource_id", "The resource's id.", example="r1"),)
     examples = (("All resources", "/v2/resources"),)
 
     def get(self, request: Request, resource_id: str) -> Response:

@@ -8,12 +8,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metering.queries.samples import SampleRow, find_sample, list_samples
-from metering.queries.simple import SAMPLE_FIELDS
 from metering.queries.values import read_time
 
 from ..errors import NotFound
+from ..operations import Parameter
 from ..paths import name_in_path
-from ..views import ApiView
+from ..views import SINCE_DAY, ApiView
+from . import contract
 from .shapes import sample_shape
 
 __all__ = ["SAMPLE_PAGES", "SampleDetail", "SampleList", "sample_position"]
@@ -31,17 +32,20 @@ class SampleList(ApiView):
     summary = (
         "Single measurements of all meters, the newest first. Equal times stand in the order in which they were stored."
     )
-    known_arguments = frozenset({"q", "limit", "marker"})
+    operations = {"GET": contract.LIST_SAMPLES}
     examples = (
         ("The three newest", "/v2/samples?limit=3"),
-        ("Since the beginning of 2026", "/v2/samples?q.field=timestamp&q.op=ge&q.value=2026-01-01"),
-        ("Of one meter", "/v2/samples?q.field=meter&q.value=cpu"),
-        ("Of resources in a state", "/v2/samples?q.field=metadata.state&q.value=running"),
+        ("Since yesterday", "/v2/samples?" + SINCE_DAY),
+        ("Of one meter", "/v2/samples?q.field=meter&q.op=eq&q.value=cpu"),
+        (
+            "Of resources in a state since yesterday",
+            f"/v2/samples?q.field=metadata.state&q.op=eq&q.value=running&{SINCE_DAY}",
+        ),
     )
 
     def get(self, request: Request) -> Response:
         page = self.parse_page(*SAMPLE_PAGES)
-        wanted = self.parse_filter(SAMPLE_FIELDS)
+        wanted = self.parse_filter()
         rows = list_samples(wanted, scope=self.scope, limit=page.fetch_limit, after=page.after)
         return self.answer_page(page, rows, shape=sample_shape, position=sample_position)
 
@@ -49,6 +53,8 @@ class SampleList(ApiView):
 class SampleDetail(ApiView):
     title = "Sample"
     summary = "One measurement, with the description of its resource at that time."
+    operations = {"GET": contract.SHOW_SAMPLE}
+    path_parameters = (Parameter("sample_id", "The sample's id.", {"type": "string", "format": "uuid"}),)
     examples = (("All samples", "/v2/samples"),)
 
     def get(self, request: Request, sample_id: str) -> Response:

@@ -149,7 +149,18 @@ API = tuple(route for route in ROUTES if route not in ADMIN)
 # Those that answer with a tenant's data; all others are the same for everybody.
 DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample", "query-samples",
         "events", "event", "event-types", "trait-kinds", "traits"}  # fmt: skip
-OPEN = {"versions", "healthz", "readyz", "login", "logout", "no-such-path", "capabilities"}
+OPEN = {
+    "versions",
+    "healthz",
+    "readyz",
+    "login",
+    "logout",
+    "no-such-path",
+    "capabilities",
+    "ask",
+    "schema",
+    "schema-ui",
+}
 
 
 def paths_of(route: Route) -> list[str]:
