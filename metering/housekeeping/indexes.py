@@ -15,6 +15,7 @@ from django.db import OperationalError, connection
 
 from metering.collector.availability import waiting_for_store
 
+from .alterations import alter, lacks_lock
 from .catalogue import list_partitions
 from .locks import Job, holding
 from .partitions import ROLLUPS, samples_parents
@@ -32,7 +33,6 @@ _SLACK = 1.25
 _LEAST_BYTES = 2**20
 # Nobody queues behind this wait; the longest question is over by then.
 _LOCK_TIMEOUT = "60s"
-_LOCK_NOT_AVAILABLE = "55P03"
 # The table's count is as of its last vacuum or analyze, which come by themselves after many inserts; the index's of its rebuilding.
 _INDEXES = """
 SELECT t.relname, pg_relation_size(c.oid), greatest(c.reltuples, t.reltuples)::bigint
@@ -68,15 +68,15 @@ def rebuild_indexes(now: datetime) -> str:
         over = [p.name for p in list_partitions((*samples_parents(), *ROLLUPS)) if p.high + _LATE <= now]
         try:
             for name in _list(_LEFTOVERS, over):
-                _alter(f"DROP INDEX CONCURRENTLY {name}")
+                alter(f"DROP INDEX CONCURRENTLY {name}", lock_timeout=_LOCK_TIMEOUT)
             loose = max(_find_loose(over), key=lambda candidate: candidate.excess_bytes, default=None)
             if loose is None:
                 return ""
             for name in _list(_NAMES, loose.table):
-                _alter(f"ALTER INDEX {name} SET (fillfactor = 100)")
-                _alter(f"REINDEX INDEX CONCURRENTLY {name}")
+                alter(f"ALTER INDEX {name} SET (fillfactor = 100)", lock_timeout=_LOCK_TIMEOUT)
+                alter(f"REINDEX INDEX CONCURRENTLY {name}", lock_timeout=_LOCK_TIMEOUT)
         except OperationalError as error:
-            if getattr(error.__cause__, "pgcode", None) != _LOCK_NOT_AVAILABLE:
+            if not lacks_lock(error):
                 raise
             logger.info("indexes of a table in use are built anew in a later round: %s", error)
             return ""
@@ -98,14 +98,3 @@ def _list(query: str, argument: object) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(query, [argument])
         return [name for (name,) in cursor.fetchall()]
-
-
-def _alter(sql: str) -> None:
-    """One statement in a transaction of its own, as CONCURRENTLY demands. Names come from the catalogue."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
-        try:
-            cursor.execute(sql)
-        finally:
-            if connection.connection is not None and not connection.connection.closed:
-                cursor.execute("RESET lock_timeout")

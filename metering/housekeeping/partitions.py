@@ -7,18 +7,19 @@ spares ATTACH its scan.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from metering.messages import Kind, batch_id_at
 from metering.models import RetentionClass
 from metering.retention import floors
 from metering.retention.policy import read_policy
+
+from .alterations import LOCK_TIMEOUT, patiently
 
 __all__ = [
     "EVENTS",
@@ -30,7 +31,6 @@ __all__ = [
     "ensure_weeks",
     "list_parents",
     "parents_of",
-    "patiently",
     "samples_parents",
     "week_of",
 ]
@@ -39,8 +39,6 @@ WEEK = timedelta(days=7)
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WEEKS_AHEAD = 2
-_LOCK_TIMEOUT = "2s"
-_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -169,23 +167,11 @@ def _ensure_classes() -> None:
 def _make_class(class_id: int, table: str) -> None:
     # Class names were checked where retention.yaml was read.
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         cursor.execute(
             f"CREATE TABLE {table} (LIKE metering_sample INCLUDING DEFAULTS INCLUDING INDEXES) PARTITION BY RANGE (timestamp)"
         )
         cursor.execute(f"ALTER TABLE metering_sample ATTACH PARTITION {table} FOR VALUES IN ({int(class_id)})")
-
-
-def patiently(change: Callable[[], None]) -> None:
-    """Make a change that needs a lock. It is waited for briefly and asked for again: whoever waits makes others wait, too."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            change()
-            return
-        except OperationalError as error:
-            if getattr(error.__cause__, "pgcode", None) != "55P03" or attempt == _ATTEMPTS:
-                raise
-            time.sleep(0.1 * attempt)
 
 
 def _make(parent: Parent, name: str, start: datetime) -> None:
@@ -193,7 +179,7 @@ def _make(parent: Parent, name: str, start: datetime) -> None:
     low, high = parent.bound(start), parent.bound(start + parent.span)
     check = f"{name}_bounds"
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         cursor.execute(
             f"CREATE TABLE {name} (LIKE {parent.table} INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING STORAGE)"
         )

@@ -33,11 +33,12 @@ from metering.retention.floors import (
 )
 from metering.retention.policy import Policy, cutoff, read_policy
 
+from .alterations import alter, lacks_lock, patiently
 from .catalogue import Partition, list_leftovers, list_partitions
 from .locks import Job, holding
 from .partitions import EVENTS as EVENTS_PARENTS
 from .partitions import LEDGER as LEDGER_PARENTS
-from .partitions import Parent, list_parents, patiently, samples_parents, week_of
+from .partitions import Parent, list_parents, samples_parents, week_of
 
 __all__ = ["Plan", "drop_expired", "plan_retention"]
 
@@ -46,8 +47,6 @@ logger = logging.getLogger(__name__)
 _PARTITIONS_PER_RUN = 20
 _ROWS_PER_DELETE = 5_000
 _DELETES_PER_RUN = 20
-_LOCK_TIMEOUT = "2s"
-_LOCK_NOT_AVAILABLE = "55P03"
 _ROWS = {
     ORIGINS: ("metering_origin", "recorded_at"),
     QUARANTINE: ("metering_quarantine", "received_at"),
@@ -149,19 +148,15 @@ def _drop_leftovers(parent: Parent, floors: dict[str, datetime]) -> list[str]:
         try:
             if _is_needed_after_all(left):
                 continue
-            _alter(f"DROP TABLE {left.name}")
+            alter(f"DROP TABLE {left.name}")
         except OperationalError as error:
-            if not _lacks_lock(error):
+            if not lacks_lock(error):
                 raise
             logger.info("%s is in use: it goes in a later round", left.name)
             continue
         logger.info("dropped %s, which was detached before", left.name)
         dropped.append(left.name)
     return dropped
-
-
-def _lacks_lock(error: OperationalError) -> bool:
-    return getattr(error.__cause__, "pgcode", None) == _LOCK_NOT_AVAILABLE
 
 
 def _drop_all(partitions: Sequence[Partition]) -> list[str]:
@@ -175,9 +170,9 @@ def _drop_all(partitions: Sequence[Partition]) -> list[str]:
                 _detach(partition)
                 if _is_needed_after_all(partition):
                     continue
-                patiently(partial(_alter, f"DROP TABLE {partition.name}"))
+                patiently(partial(alter, f"DROP TABLE {partition.name}"))
             except OperationalError as error:
-                if not _lacks_lock(error):
+                if not lacks_lock(error):
                     raise
                 logger.info("%s is in use: it goes in a later round", partition.name)
                 break
@@ -189,15 +184,15 @@ def _drop_all(partitions: Sequence[Partition]) -> list[str]:
 def _detach(partition: Partition) -> None:
     how = "FINALIZE" if partition.is_detaching else "CONCURRENTLY"
     try:
-        _alter(f"ALTER TABLE {partition.parent.table} DETACH PARTITION {partition.name} {how}")
+        alter(f"ALTER TABLE {partition.parent.table} DETACH PARTITION {partition.name} {how}")
     except OperationalError as error:
-        if not _lacks_lock(error):
+        if not lacks_lock(error):
             raise
         # Already out of everybody's sight, unless the first lock was not got: then there is nothing to finish yet.
         found = [p for p in list_partitions([partition.parent]) if p.name == partition.name]
         if not (found and found[0].is_detaching):
             raise
-        _alter(f"ALTER TABLE {partition.parent.table} DETACH PARTITION {partition.name} FINALIZE")
+        alter(f"ALTER TABLE {partition.parent.table} DETACH PARTITION {partition.name} FINALIZE")
 
 
 def _is_needed_after_all(partition: Partition) -> bool:
@@ -207,22 +202,11 @@ def _is_needed_after_all(partition: Partition) -> bool:
     low, high = partition.parent.bound(partition.low), partition.parent.bound(partition.high)
     patiently(
         partial(
-            _alter,
+            alter,
             f"ALTER TABLE {partition.parent.table} ATTACH PARTITION {partition.name} FOR VALUES FROM ('{low}') TO ('{high}')",
         )
     )
     return True
-
-
-def _alter(sql: str) -> None:
-    """One statement in a transaction of its own, as DETACH CONCURRENTLY demands. Names come from the catalogue or from us."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
-        try:
-            cursor.execute(sql)
-        finally:
-            if connection.connection is not None and not connection.connection.closed:
-                cursor.execute("RESET lock_timeout")
 
 
 def _expired_headers(

@@ -62,10 +62,6 @@ class SampleFilter:
         """The same, of this meter only."""
         return replace(self, meter=name)
 
-    def for_resource(self, resource_id: str) -> SampleFilter:
-        """The same, of this resource only."""
-        return replace(self, resource=resource_id)
-
     def names_series(self) -> bool:
         """Whether it narrows by meter or by whose resource it is, not only by time and state."""
         return any(value is not None for value in (self.meter, self.resource, self.source, self.user, self.project))

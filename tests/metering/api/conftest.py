@@ -57,6 +57,17 @@ def fault(answer: Any) -> str:
     return answer.json()["error_message"]["faultstring"]
 
 
+def assert_refused(answer: Any, status: int, text: str) -> None:
+    """A bad request is told what is wrong, in the one shape of errors and in few words."""
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/json"
+    assert len(answer.content) < 5000
+    message = answer.json()["error_message"]
+    assert message["faultstring"].startswith(text), message
+    assert (message["faultcode"], message["debuginfo"]) == ("Client", None)
+    assert message["code"]
+
+
 def posted(**fields: Any) -> dict[str, Any]:
     """The body of one sample to post."""
     return {

