@@ -1,4 +1,4 @@
-"""All that a plugin author imports: what a discovery finds, what a pollster reads, and what both may raise.
+"""All that a plugin author imports: what a discovery finds, what a pollster reads, what a publisher is given, and what they may raise.
 
 A **discovery** finds targets and reads them in bulk, once per polling cycle. A **pollster** turns those
 targets into samples of one meter. Both are plain objects without I/O of their own state: the cycle calls
@@ -6,23 +6,29 @@ targets into samples of one meter. Both are plain objects without I/O of their o
 
 What a pollster SHALL do: leave a sample out when its value is not known (a failed measurement is a gap, never
 a zero); raise only for faults that concern all targets. What it MAY do: yield any number of samples per target.
+
+A **publisher** sends samples and events to one place outside. It is made once for each URL that a pipeline names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from metering.messages import Meter, Resource, Sample, volume_text
+from metering.messages import Event, Meter, Resource, Sample, volume_text
 
 __all__ = [
     "Cycle",
     "Discovery",
     "DiscoveryFailed",
+    "Event",
     "Meter",
+    "Outgoing",
     "Pollster",
     "Problem",
+    "Publisher",
+    "PublisherState",
     "Resource",
     "Sample",
     "volume_text",
@@ -77,4 +83,38 @@ class Pollster(Protocol):
 
     def samples(self, targets: Sequence[Any], cycle: Cycle) -> Iterable[Sample]:
         """Yield the samples of all targets; a target without a value yields nothing."""
+        ...
+
+
+class Outgoing(NamedTuple):
+    """A sample on its way out; ``id`` stays the same however often it is sent, so that a receiver can tell a repetition."""
+
+    id: str
+    sample: Sample
+
+
+class PublisherState(NamedTuple):
+    """What became of what a publisher was given, counted in samples and events; ``error`` is "" while sending succeeds."""
+
+    sent: int
+    waiting: int
+    dropped: int
+    error: str
+
+
+class Publisher(Protocol):
+    """Sends to one place. Whatever happens there, ``publish_…`` returns at once and never raises: a place that is away fills a bounded
+    buffer, and what no longer fits is dropped, counted and told in the log.
+    """
+
+    schemes: ClassVar[tuple[str, ...]]
+
+    def publish_samples(self, samples: Sequence[Outgoing]) -> None: ...
+
+    def publish_events(self, events: Sequence[Event]) -> None: ...
+
+    def state(self) -> PublisherState: ...
+
+    def close(self, timeout_seconds: float) -> None:
+        """Send what waits, for at most so long; what is left then is dropped and counted."""
         ...

@@ -1,0 +1,1 @@
+"""From samples and events to where they go: ``definition`` (the files) → ``run`` → ``transformers``, ``state`` → ``publishers``."""
