@@ -28,6 +28,7 @@ class Notification(msgspec.Struct, frozen=True):
     timestamp: int
     payload: Any
     ctxt: dict[str, Any]
+    raw: msgspec.Raw
 
     def document(self) -> dict[str, Any]:
         """What paths of definitions are looked up in (``$.payload.size``, ``$.ctxt.project_id``, ``$.metadata.message_id``)."""
