@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from metering.messages import Body, EventBody, MessageRefused, parse_batch
+from metering.messages import Body, EventBody, MessageRefused, is_refusal, parse_batch, parse_refusal
 from metering.models import AgentKey, Batch, ParkedBatch, Quarantine
 
 from .admission import admit
@@ -22,7 +22,7 @@ from .dimensions import DimensionIds, Dimensions
 from .errors import ConflictingBatch, PartitionMissing, StoreAway
 from .event_dimensions import EventIds, resolve_events
 from .opening import Opener
-from .quarantine import put_in_quarantine
+from .quarantine import put_in_quarantine, put_refusal_in_quarantine
 from .verification import VerifiedBatch, verify
 from .writer import write_batch
 
@@ -56,7 +56,7 @@ def ingest(message: bytes, *, now: datetime | None = None) -> Outcome:
     now = now or timezone.now()
     with waiting_for_store():
         try:
-            return store_message(message, now=now)
+            return _quarantine_refusal(message, now) if is_refusal(message) else store_message(message, now=now)
         except MessageRefused as refusal:
             reason, detail = refusal.code, refusal.detail
         except StoreAway:
@@ -68,6 +68,12 @@ def ingest(message: bytes, *, now: datetime | None = None) -> Outcome:
         put_in_quarantine(message, reason=reason, detail=detail, now=now)
     logger.warning("quarantined a message: %s: %s", reason, detail)
     return Outcome(Result.QUARANTINED, None, reason, detail)
+
+
+def _quarantine_refusal(message: bytes, now: datetime) -> Outcome:
+    refusal = parse_refusal(message)
+    put_refusal_in_quarantine(refusal, now=now)
+    return Outcome(Result.QUARANTINED, None, refusal.reason, refusal.detail)
 
 
 def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Outcome:
