@@ -18,13 +18,13 @@ __all__ = ["put_in_quarantine", "put_refusal_in_quarantine"]
 # No batch is larger than its body's bound; of what is, the start is evidence enough.
 _KEPT_WHOLE_BYTES = 72 * 1024 * 1024
 _KEPT_START_BYTES = 1024 * 1024
-# The same message refused for the same reason is one entry: a flood of repeats costs one row.
+# The same message refused for the same reason is one entry: a flood of repeats costs one row. One that comes again waits again.
 _UPSERT = """
 INSERT INTO metering_quarantine
     (digest, reason, detail, message, origin, agent_name, batch_id, received_count, received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, 1, %s)
 ON CONFLICT (digest, reason) DO UPDATE
-SET received_count = metering_quarantine.received_count + 1, detail = excluded.detail
+SET received_count = metering_quarantine.received_count + 1, detail = excluded.detail, released_at = NULL, released_by_id = NULL
 """
 
 
