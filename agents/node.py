@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from celery import current_app
 from django.conf import settings
 
 from metering.messages import PrivateKey
 
+from .broker import publish_batch
 from .keys import load_or_create
 from .outbox import Outbox
 from .poller import Poller
@@ -18,11 +18,7 @@ from .polling import Polled, Source, load_sources, poll_source
 from .registry import load_registry
 from .sender import Sender
 
-__all__ = ["COLLECT_TASK", "Node", "config_path", "open_outbox", "publish_batch", "read_sources", "source_reader"]
-
-# The collector's doorway. Its code stands on the other side of the trust line: only the name is known here.
-COLLECT_TASK = "metering.collect"
-COLLECT_QUEUE = "collector"
+__all__ = ["Node", "config_path", "open_outbox", "read_key", "read_sources", "source_reader"]
 
 
 def config_path(name: str) -> Path:
@@ -60,28 +56,6 @@ def source_reader() -> Callable[[Source], Polled]:
         pollsters=registry.pollsters.values(),
         node=settings.CELOMETER_NODE,
     )
-
-
-def publish_batch(message: bytes) -> None:
-    """Hand one batch to the broker; returns when it has it, raises when it may not."""
-    with current_app.producer_or_acquire() as producer:
-        try:
-            current_app.send_task(
-                COLLECT_TASK,
-                args=(message,),
-                argsrepr="a signed batch",
-                queue=COLLECT_QUEUE,
-                serializer="celometer-batch",
-                ignore_result=True,
-                retry=False,
-                producer=producer,
-                # Without a queue RabbitMQ would take the batch, say so, and drop it.
-                mandatory=True,
-            )
-        except Exception:
-            # Perhaps the queue is gone: the next attempt declares it again.
-            producer.connection.declared_entities.clear()
-            raise
 
 
 class Node:
