@@ -259,7 +259,7 @@ def test_matches_tell_where_a_value_stands() -> None:
         ("$.a-$.b", 5, "a minus needs a blank before it"),
         ("$.a b", 5, "an operator"),
         ("$.a.`len", 9, "that ends the function"),
-        ("$.a.`parent`", 6, "`len`, `sorted`"),
+        ("$.a.`parent`", 6, "`lower`, `sorted`"),
         ("$.a.`split(.)`", 6, "`split(separator, index, maxsplit)`"),
         ("$.a.`sub(/(/, x)`", 6, "a regular expression"),
         (r"$.a.`sub(/a/, \1)`", 6, "a regular expression"),
