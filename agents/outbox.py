@@ -11,12 +11,24 @@ import fcntl
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
-from metering.messages import BatchTooLarge, Link, PrivateKey, Sample, seal_batch
+from metering.messages import (
+    BatchTooLarge,
+    Event,
+    Link,
+    Origin,
+    PrivateKey,
+    Refusal,
+    Sample,
+    SealedBatch,
+    derive_batch_id,
+    seal_batch,
+    seal_events,
+)
 
 __all__ = ["Outbox", "OutboxFull", "OutboxState", "Pending"]
 
@@ -43,6 +55,11 @@ CREATE TABLE IF NOT EXISTS stream (
 
 class OutboxFull(Exception):
     """Unsent batches fill the outbox: what was measured is kept, nothing more is taken until there is room."""
+
+
+# Samples made from one input, under its origin key.
+Made = tuple[str, Sequence[Sample]]
+Entry = TypeVar("Entry")
 
 
 class Pending(NamedTuple):
@@ -110,47 +127,80 @@ class Outbox:
             if done:
                 return int(done)
             self._refuse_when_full(db)
-            waiting, made = list(parts)[::-1], 0
-            while waiting:
-                part = waiting.pop()
-                try:
-                    self._seal(db, part, source=source, due=due, unit=str(made), labels=labels)
-                except BatchTooLarge:
-                    if len(part) == 1:
-                        raise
-                    waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
-                else:
-                    made += 1
-        return made
 
-    def _seal(
+            def seal(samples: Sequence[Sample], made: int, link: Link) -> SealedBatch:
+                return seal_batch(samples, unit=str(made), labels=labels, **self._signed_as(source, due, link))
+
+            return self._seal_parts(db, parts, seal, made=0)
+
+    def keep(
         self,
-        db: sqlite3.Connection,
-        samples: Sequence[Sample],
         *,
         source: str,
         due: int,
         unit: str,
-        labels: dict[str, str] | None,
+        units: Sequence[Sequence[Made]] = (),
+        events: Sequence[Sequence[Event]] = (),
+        refusals: Sequence[Refusal] = (),
     ) -> None:
-        stream, last_sequence, last_digest = db.execute("SELECT id, last_sequence, last_digest FROM stream").fetchone()
-        sealed = seal_batch(
-            samples,
-            key=self._key,
-            agent=self.agent,
-            source=source,
-            due=due,
-            made=time.time_ns() // 1000,
-            link=Link(UUID(stream), last_sequence + 1, last_digest),
-            unit=unit,
-            labels=labels,
-        )
-        message = sealed.to_bytes()
-        db.execute(
-            "INSERT INTO batch (id, source, due, message, message_bytes, made_at) VALUES (?, ?, ?, ?, ?, ?)",
-            [str(sealed.header.id), source, due, message, len(message), time.time()],
-        )
-        db.execute("UPDATE stream SET last_sequence = ?, last_digest = ?", [last_sequence + 1, sealed.header_digest])
+        """Seal what one piece of work made of its inputs: each part as a batch of its own, all or none of it.
+
+        The same (source, due, unit) again is the same work done again: the first counts. Raises OutboxFull.
+        """
+        first = [str(derive_batch_id(agent=self.agent, source=source, due=due, unit=f"{unit}/0")), f"refusal {unit}/0"]
+        with self._transaction() as db:
+            if db.execute("SELECT 1 FROM batch WHERE id IN (?, ?)", first).fetchone():
+                return
+            self._refuse_when_full(db)
+
+            def seal_units(part: Sequence[Made], made: int, link: Link) -> SealedBatch:
+                samples = [sample for _, own in part for sample in own]
+                origins = [Origin(key, len(own)) for key, own in part]
+                return seal_batch(samples, origins=origins, unit=f"{unit}/{made}", **self._signed_as(source, due, link))
+
+            def seal_some(part: Sequence[Event], made: int, link: Link) -> SealedBatch:
+                return seal_events(part, unit=f"{unit}/{made}", **self._signed_as(source, due, link))
+
+            made = self._seal_parts(db, units, seal_units, made=0)
+            self._seal_parts(db, events, seal_some, made=made)
+            for number, refusal in enumerate(refusals):
+                _insert(db, f"refusal {unit}/{number}", source=source, due=due, message=refusal.to_bytes())
+
+    def _signed_as(self, source: str, due: int, link: Link) -> dict[str, Any]:
+        return {
+            "key": self._key,
+            "agent": self.agent,
+            "source": source,
+            "due": due,
+            "made": time.time_ns() // 1000,
+            "link": link,
+        }
+
+    def _seal_parts(
+        self,
+        db: sqlite3.Connection,
+        parts: Sequence[Sequence[Entry]],
+        seal: Callable[[Sequence[Entry], int, Link], SealedBatch],
+        *,
+        made: int,
+    ) -> int:
+        """Add each part as the stream's next batch, halved where it is too large; return how many batches there are with ``made``."""
+        waiting = list(parts)[::-1]
+        while waiting:
+            part = waiting.pop()
+            stream, sequence, digest = db.execute("SELECT id, last_sequence, last_digest FROM stream").fetchone()
+            try:
+                sealed = seal(part, made, Link(UUID(stream), sequence + 1, digest))
+            except BatchTooLarge:
+                if len(part) == 1:
+                    raise
+                waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+                continue
+            header = sealed.header
+            _insert(db, str(header.id), source=header.source, due=header.due, message=sealed.to_bytes())
+            db.execute("UPDATE stream SET last_sequence = ?, last_digest = ?", [sequence + 1, sealed.header_digest])
+            made += 1
+        return made
 
     def _refuse_when_full(self, db: sqlite3.Connection) -> None:
         (waiting,) = db.execute("SELECT coalesce(sum(message_bytes), 0) FROM batch WHERE sent_at IS NULL").fetchone()
@@ -217,6 +267,13 @@ class Outbox:
                 yield False
             else:
                 yield True
+
+
+def _insert(db: sqlite3.Connection, row_id: str, *, source: str, due: int, message: bytes) -> None:
+    db.execute(
+        "INSERT INTO batch (id, source, due, message, message_bytes, made_at) VALUES (?, ?, ?, ?, ?, ?)",
+        [row_id, source, due, message, len(message), time.time()],
+    )
 
 
 def _begin_stream(db: sqlite3.Connection, *, agent: str, key_id: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
-from agents.node import publish_batch
+from agents.broker import publish_batch
 from benchmarks.gates import expect
 from metering.messages import PrivateKey, SealedBatch
 from metering.models import Agent, AgentKey, Batch, Sample

@@ -40,7 +40,7 @@ def churning_batches(key: PrivateKey, *, agent: str) -> Iterator[SealedBatch]:
 
 def soak(*, minutes: int, batches_per_second: float) -> list[float]:
     """The collector's resident megabytes, highest of each minute. Raises AssertionError when a batch is missing at the end."""
-    from agents.node import publish_batch
+    from agents.broker import publish_batch
     from benchmarks.collectors import await_batches, collectors, enroll
     from metering.models import Batch
 

@@ -13,7 +13,7 @@ from metering.api.throttling import forget_blocks
 from metering.collector import ingestion, posting
 from metering.housekeeping.partitions import ensure_ahead
 
-pytest_plugins = ["tests.support.skips", "tests.support.roles", "tests.support.stacks"]
+pytest_plugins = ["tests.support.skips", "tests.support.roles", "tests.support.stacks", "tests.support.notifier"]
 
 
 @pytest.fixture(scope="session")

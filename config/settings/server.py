@@ -62,6 +62,8 @@ WHITENOISE_AUTOREFRESH = False
 
 ALLOWED_HOSTS = env.text("CELOMETER_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 USE_X_FORWARDED_HOST = True
+# What agents and collectors share; the server's own tasks may lie on another.
+CELOMETER_BROKER_URL = env.broker_url()
 SECRET_KEY = read_or_create(CELOMETER_HOME / "run" / "secret.key")
 # The API signs what is posted to it, like every other agent what it measures.
 CELOMETER_API_KEY_PEM = read_or_create(CELOMETER_HOME / "api" / "key.pem", lambda: PrivateKey.generate().pem())

@@ -109,7 +109,14 @@ class QuarantineAdmin(OperatorAdmin):
                     request, f"The store does not answer: {error}. Nothing more was released.", messages.ERROR
                 )
                 return
-            if outcome.result is Result.QUARANTINED:
+            except Exception as error:  # whatever the broker's library raises: the entry stays as it is
+                self.message_user(
+                    request, f"The broker does not take it: {error}. Nothing more was released.", messages.ERROR
+                )
+                return
+            if outcome.result is Result.RETURNED:
+                text, level = f"{entry}: given back to the transform role", messages.SUCCESS
+            elif outcome.result is Result.QUARANTINED:
                 text, level = f"{entry}: still refused: {outcome.reason}: {outcome.detail}", messages.WARNING
             else:
                 text, level = f"{entry}: batch {outcome.batch_id}: {outcome.result}", messages.SUCCESS

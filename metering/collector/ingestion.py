@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from metering.messages import Body, EventBody, MessageRefused, parse_batch
+from metering.messages import Body, EventBody, MessageRefused, is_bundle, is_refusal, parse_batch, parse_refusal
 from metering.models import AgentKey, Batch, ParkedBatch, Quarantine
 
 from .admission import admit
@@ -22,7 +22,8 @@ from .dimensions import DimensionIds, Dimensions
 from .errors import ConflictingBatch, PartitionMissing, StoreAway
 from .event_dimensions import EventIds, resolve_events
 from .opening import Opener
-from .quarantine import put_in_quarantine
+from .quarantine import put_in_quarantine, put_refusal_in_quarantine
+from .returns import return_to_transform
 from .verification import VerifiedBatch, verify
 from .writer import write_batch
 
@@ -40,6 +41,7 @@ class Result(StrEnum):
     DUPLICATE = "duplicate"
     PARKED = "parked"
     QUARANTINED = "quarantined"
+    RETURNED = "returned"
 
 
 class Outcome(NamedTuple):
@@ -56,7 +58,7 @@ def ingest(message: bytes, *, now: datetime | None = None) -> Outcome:
     now = now or timezone.now()
     with waiting_for_store():
         try:
-            return store_message(message, now=now)
+            return _quarantine_refusal(message, now) if is_refusal(message) else store_message(message, now=now)
         except MessageRefused as refusal:
             reason, detail = refusal.code, refusal.detail
         except StoreAway:
@@ -68,6 +70,12 @@ def ingest(message: bytes, *, now: datetime | None = None) -> Outcome:
         put_in_quarantine(message, reason=reason, detail=detail, now=now)
     logger.warning("quarantined a message: %s: %s", reason, detail)
     return Outcome(Result.QUARANTINED, None, reason, detail)
+
+
+def _quarantine_refusal(message: bytes, now: datetime) -> Outcome:
+    refusal = parse_refusal(message)
+    put_refusal_in_quarantine(refusal, now=now)
+    return Outcome(Result.QUARANTINED, None, refusal.reason, refusal.detail)
 
 
 def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Outcome:
@@ -129,11 +137,17 @@ def _is_repeat(batch: VerifiedBatch, first_key_id: str, first_stream: UUID) -> b
 def release(entry: Quarantine, *, by: object, now: datetime | None = None) -> Outcome:
     """Try a quarantined message again on an operator's word, policy waived; signature and form never are.
 
-    Stored, parked or known already: the entry is marked as released. Still refused: the entry keeps the new reason.
+    Stored, parked or known already: the entry is marked as released. Still refused: the entry keeps the new reason. Notifications go
+    back to the transform role, which may refuse them again; raises whatever the broker's library raises.
     """
     now = now or timezone.now()
+    message = bytes(entry.message)
     try:
-        outcome = store_message(bytes(entry.message), now=now, waived=True)
+        if is_bundle(message):
+            return_to_transform(message)
+            outcome = Outcome(Result.RETURNED)
+        else:
+            outcome = store_message(message, now=now, waived=True)
     except MessageRefused as refusal:
         return Outcome(Result.QUARANTINED, entry.batch_id, refusal.code, refusal.detail)
     with transaction.atomic():

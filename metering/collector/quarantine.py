@@ -11,28 +11,43 @@ from django.db import connection
 from django.utils import timezone
 from psycopg2.extras import Json
 
-from metering.messages import MessageRefused, parse_batch
+from metering.messages import MessageRefused, Refusal, parse_batch
 
-__all__ = ["put_in_quarantine"]
+__all__ = ["put_in_quarantine", "put_refusal_in_quarantine"]
 
 # No batch is larger than its body's bound; of what is, the start is evidence enough.
 _KEPT_WHOLE_BYTES = 72 * 1024 * 1024
 _KEPT_START_BYTES = 1024 * 1024
-# The same message refused for the same reason is one entry: a flood of repeats costs one row.
+# The same message refused for the same reason is one entry: a flood of repeats costs one row. One that comes again waits again.
 _UPSERT = """
 INSERT INTO metering_quarantine
     (digest, reason, detail, message, origin, agent_name, batch_id, received_count, received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, 1, %s)
 ON CONFLICT (digest, reason) DO UPDATE
-SET received_count = metering_quarantine.received_count + 1, detail = excluded.detail
+SET received_count = metering_quarantine.received_count + 1, detail = excluded.detail, released_at = NULL, released_by_id = NULL
 """
+
+
+def put_refusal_in_quarantine(refusal: Refusal, *, now: datetime | None = None) -> None:
+    """Keep what an agent refused, as it came to the agent."""
+    _keep(refusal.message, refusal.reason, refusal.detail, {"refused by": refusal.agent}, (refusal.agent, None), now)
 
 
 def put_in_quarantine(
     message: bytes, *, reason: str, detail: str, origin: dict[str, Any] | None = None, now: datetime | None = None
 ) -> None:
     """Keep a message with the reason why it was not accepted. One statement; repeats are counted, not kept again."""
-    agent_name, batch_id = _claims(message)
+    _keep(message, reason, detail, origin or {}, _claims(message), now)
+
+
+def _keep(
+    message: bytes,
+    reason: str,
+    detail: str,
+    origin: dict[str, Any],
+    claims: tuple[str, UUID | None],
+    now: datetime | None,
+) -> None:
     kept = message
     if len(message) > _KEPT_WHOLE_BYTES:
         kept = message[:_KEPT_START_BYTES]
@@ -45,9 +60,9 @@ def put_in_quarantine(
                 reason,
                 _storable(detail),
                 kept,
-                Json(_storable(origin or {})),
-                agent_name,
-                batch_id,
+                Json(_storable(origin)),
+                _storable(claims[0]),
+                claims[1],
                 now or timezone.now(),
             ],
         )

@@ -2,10 +2,12 @@
 
 The way of a sample through it: ``samples`` (what was measured) → ``body`` (encoded once) → ``merkle`` and ``keys`` (bound and signed)
 → ``batch`` (one string of bytes), and back. Events go the same way: ``events`` → ``event_body``.
+What comes before measurements goes in a ``bundle``: notifications as they came off a bus. ``refusals`` carry what nothing could be made of.
 """
 
 from .batch import Header, Kind, Link, SealedBatch, open_body, parse_batch, seal_batch, seal_events
 from .body import Body, Origin, Row
+from .bundle import BadBundle, Bundle, Letter, is_bundle, open_bundle, seal_bundle
 from .checks import SampleCheck
 from .errors import (
     BadSignature,
@@ -22,20 +24,24 @@ from .events import TRAIT_TYPES, Event, Trait, TraitType, trait_text
 from .identity import batch_id_at, batch_of, derive_batch_id, due_of, position_of, sample_id
 from .keys import PrivateKey, PublicKey
 from .moments import from_microseconds, to_microseconds
+from .refusals import Refusal, is_refusal, parse_refusal
 from .samples import Meter, MeterType, Resource, Sample
 from .volumes import volume_text
 
 __all__ = [
     "TRAIT_TYPES",
+    "BadBundle",
     "BadSignature",
     "BadTrait",
     "BadVolume",
     "BatchTooLarge",
     "Body",
+    "Bundle",
     "Event",
     "EventBody",
     "Header",
     "Kind",
+    "Letter",
     "Link",
     "Malformed",
     "MessageRefused",
@@ -44,6 +50,7 @@ __all__ = [
     "Origin",
     "PrivateKey",
     "PublicKey",
+    "Refusal",
     "Resource",
     "Row",
     "Sample",
@@ -59,11 +66,16 @@ __all__ = [
     "due_of",
     "event_problem",
     "from_microseconds",
+    "is_bundle",
+    "is_refusal",
     "open_body",
+    "open_bundle",
     "parse_batch",
+    "parse_refusal",
     "position_of",
     "sample_id",
     "seal_batch",
+    "seal_bundle",
     "seal_events",
     "to_microseconds",
     "trait_text",

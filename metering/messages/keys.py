@@ -12,8 +12,8 @@ from .errors import BadSignature
 
 __all__ = ["PrivateKey", "PublicKey"]
 
-# Binds a signature to this use: a header's signature can never pass for one over anything else.
-_DOMAIN = b"celometer batch header v1\x00"
+# Binds a signature to its use: a header's signature can never pass for one over anything else.
+BATCH_HEADER = b"celometer batch header v1\x00"
 
 
 class PublicKey:
@@ -42,12 +42,12 @@ class PublicKey:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
 
-    def verify(self, signature: bytes, header: bytes) -> None:
-        """Raise BadSignature unless ``signature`` is this key's over exactly these header bytes."""
+    def verify(self, signature: bytes, data: bytes, *, domain: bytes = BATCH_HEADER) -> None:
+        """Raise BadSignature unless ``signature`` is this key's over exactly these bytes, made for this use."""
         try:
-            self._key.verify(signature, _DOMAIN + header)
+            self._key.verify(signature, domain + data)
         except InvalidSignature as error:
-            raise BadSignature(f"signature does not fit the header under key {self.id}") from error
+            raise BadSignature(f"signature does not fit the signed bytes under key {self.id}") from error
 
 
 class PrivateKey:
@@ -77,5 +77,5 @@ class PrivateKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode()
 
-    def sign(self, header: bytes) -> bytes:
-        return self._key.sign(_DOMAIN + header)
+    def sign(self, data: bytes, *, domain: bytes = BATCH_HEADER) -> bytes:
+        return self._key.sign(domain + data)

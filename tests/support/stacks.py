@@ -15,6 +15,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import kombu
@@ -35,7 +36,18 @@ from metering.messages import SealedBatch
 from tests.support.proxy import Wire, wire_to
 from tests.support.servers import broker_in, make_server_directory
 
-__all__ = ["BROKERS", "STACKS", "TRANSPORTS", "Broker", "Stack", "database_at"]
+__all__ = [
+    "BROKERS",
+    "STACKS",
+    "TRANSPORTS",
+    "Broker",
+    "RabbitBroker",
+    "Stack",
+    "behind_wire",
+    "database_at",
+    "emptied",
+    "rabbit_vhost",
+]
 
 REDIS_URL = os.environ.get("CELOMETER_TESTS_REDIS_URL", "redis://127.0.0.1:6379")
 RABBITMQ_URL = os.environ.get("CELOMETER_TESTS_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672")
@@ -124,6 +136,9 @@ class RabbitBroker(Broker):
                 return 0
 
 
+AnyBroker = TypeVar("AnyBroker", bound=Broker)
+
+
 @dataclass
 class Stack:
     """Where a test's processes find broker and store."""
@@ -146,7 +161,7 @@ def _embedded() -> Iterator[Broker]:
     directory = make_server_directory()
     with broker_in(directory) as server:
         url = server.start()
-        with _behind_wire(RedisBroker, url) as broker:
+        with behind_wire(RedisBroker, url) as broker:
             yield broker
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -162,7 +177,7 @@ def _redis() -> Iterator[Broker]:
         except RedisError as error:
             pytest.skip(f"machine: no Redis answers at {REDIS_URL}: {error}")
         if free:
-            with _behind_wire(RedisBroker, url) as broker:
+            with behind_wire(RedisBroker, url) as broker:
                 yield broker
             client.flushdb()
             return
@@ -171,7 +186,14 @@ def _redis() -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def _rabbitmq() -> Iterator[Broker]:
-    name = f"{_VHOST_PREFIX}{os.getpid()}"
+    with rabbit_vhost() as url, behind_wire(RabbitBroker, url) as broker:
+        yield broker
+
+
+@contextlib.contextmanager
+def rabbit_vhost(purpose: str = "broker") -> Iterator[str]:
+    """A virtual host of our own on the machine's RabbitMQ; skips the test where none answers."""
+    name = f"{_VHOST_PREFIX}{os.getpid()}-{purpose}"
     try:
         with kombu.Connection(f"{RABBITMQ_URL}//", connect_timeout=3) as client:
             client.connect()
@@ -181,8 +203,7 @@ def _rabbitmq() -> Iterator[Broker]:
         pytest.skip(f"machine: no RabbitMQ that can be given a virtual host answers: {error}")
     try:
         _rabbitmqctl("set_permissions", "-p", name, urlsplit(RABBITMQ_URL).username or "guest", ".*", ".*", ".*")
-        with _behind_wire(RabbitBroker, f"{RABBITMQ_URL}/{name}") as broker:
-            yield broker
+        yield f"{RABBITMQ_URL}/{name}"
     finally:
         _rabbitmqctl("delete_vhost", name)
 
@@ -190,8 +211,8 @@ def _rabbitmq() -> Iterator[Broker]:
 def _sweep_vhosts() -> None:
     """Remove what killed test runs left behind."""
     for name in _rabbitmqctl("list_vhosts").split():
-        pid = name.removeprefix(_VHOST_PREFIX)
-        if pid != name and pid.isdigit() and not psutil.pid_exists(int(pid)):
+        pid = name.removeprefix(_VHOST_PREFIX).partition("-")[0]
+        if name.startswith(_VHOST_PREFIX) and pid.isdigit() and not psutil.pid_exists(int(pid)):
             _rabbitmqctl("delete_vhost", name)
 
 
@@ -201,7 +222,8 @@ def _rabbitmqctl(*arguments: str) -> str:
 
 
 @contextlib.contextmanager
-def _behind_wire(kind: type[Broker], url: str) -> Iterator[Broker]:
+def behind_wire(kind: type[AnyBroker], url: str) -> Iterator[AnyBroker]:
+    """The broker at this URL, behind a wire."""
     parts = urlsplit(url)
     with wire_to(parts.hostname or "127.0.0.1", parts.port or 0) as wire:
         yield kind(url, wire)
@@ -210,12 +232,13 @@ def _behind_wire(kind: type[Broker], url: str) -> Iterator[Broker]:
 @pytest.fixture(params=BROKERS)
 def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """Each broker, empty."""
-    with _emptied(request.getfixturevalue(f"_{request.param}")) as broker:
+    with emptied(request.getfixturevalue(f"_{request.param}")) as broker:
         yield broker
 
 
 @contextlib.contextmanager
-def _emptied(broker: Broker) -> Iterator[Broker]:
+def emptied(broker: AnyBroker) -> Iterator[AnyBroker]:
+    """The broker, empty before and after, its wire mended."""
     broker.lose_everything()
     yield broker
     broker.wire.thaw()
@@ -238,7 +261,7 @@ def every_stack(request: pytest.FixtureRequest, store: None) -> Iterator[Stack]:
         if on_machine:
             resources.enter_context(database_at(request.getfixturevalue("_machine_postgres")))
         broker = resources.enter_context(
-            _emptied(request.getfixturevalue("_embedded" if on_machine else f"_{request.param}"))
+            emptied(request.getfixturevalue("_embedded" if on_machine else f"_{request.param}"))
         )
         yield Stack(broker, current_database_url())
 

@@ -1,0 +1,158 @@
+"""One message off the bus, unpacked: both envelopes, the context without its prefix, Nova's versioned objects opened."""
+
+from __future__ import annotations
+
+import bz2
+import re
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from metering.messages import Letter, MessageRefused, to_microseconds
+
+from . import nova
+from .notification import Notification
+
+__all__ = ["BadNotification", "hide_tokens", "unpack"]
+
+# Of one message when it is unpacked: nothing that a service sends comes near it.
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+_SECRETS = frozenset({"auth_token", "service_catalog", "trustor_user_token"})
+_CONTEXT = "_context_"
+
+
+class BadNotification(MessageRefused):
+    """A message that is no notification; the detail names what was found and what was expected."""
+
+    code = "bad_notification"
+
+
+class _Envelope(msgspec.Struct):
+    version: Any = msgspec.field(name="oslo.version", default=None)
+    message: Any = msgspec.field(name="oslo.message", default=None)
+
+
+class _Fields(msgspec.Struct):
+    """The inner message; what is not named here is context or transport's own."""
+
+    event_type: str
+    payload: msgspec.Raw = msgspec.Raw(b"null")
+    message_id: str | None = None
+    publisher_id: str | None = None
+    priority: str | None = None
+    timestamp: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_fields = msgspec.json.Decoder(_Fields).decode
+_decode_context = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode_any = msgspec.json.Encoder().encode
+
+
+def unpack(letter: Letter) -> Notification:
+    """Read one message. Raises BadNotification."""
+    text = _inner(_uncompressed(letter))
+    try:
+        fields = _decode_fields(text)
+        payload = _decode_any(fields.payload)
+        ctxt = _context(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadNotification(f"no notification: {error}: {_start(text)}") from error
+    if not fields.message_id or len(fields.message_id) > 255:
+        raise BadNotification(f"message_id {fields.message_id!r:.80}: expected text of at most 255 characters")
+    payload, raw = _without_secrets(fields, payload)
+    payload = nova.unwrap(payload)
+    return Notification(
+        message_id=fields.message_id,
+        origin=nova.origin_of(fields.event_type, payload, ctxt) or fields.message_id,
+        event_type=fields.event_type,
+        publisher_id=fields.publisher_id or "",
+        priority=_priority(fields, letter),
+        timestamp=_timestamp(fields.timestamp),
+        payload=payload,
+        ctxt=ctxt,
+        raw=raw,
+    )
+
+
+def hide_tokens(body: bytes) -> bytes:
+    """A message that is kept although it could not be read, without the token of whoever asked."""
+    return _TOKEN.sub(rb"\1***", body)
+
+
+_TOKEN = re.compile(rb'(_context_auth_token\\*"\s*:\s*\\*")[^"\\]+')
+
+
+def _inner(body: bytes) -> bytes:
+    """The inner message: that of the envelope, or the body itself where there is none (format 1.0)."""
+    try:
+        envelope = _decode_envelope(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadNotification(f"no JSON object: {error}: {_start(body)}") from error
+    if envelope.version is None or envelope.message is None:
+        return body
+    if not isinstance(envelope.message, str) or not re.match(r"2\.0\Z", str(envelope.version)):
+        raise BadNotification(f"envelope version {envelope.version!r:.40}: expected '2.0' around a text")
+    return envelope.message.encode("utf-8", "replace")
+
+
+def _context(text: bytes) -> dict[str, Any]:
+    return {
+        name.removeprefix(_CONTEXT): _decode_any(value)
+        for name, value in _decode_context(text).items()
+        if name.startswith(_CONTEXT) and name.removeprefix(_CONTEXT) not in _SECRETS
+    }
+
+
+def _without_secrets(fields: _Fields, payload: Any) -> tuple[Any, msgspec.Raw]:
+    """Payload and its bytes. A failed login may carry a part of the password's hash among its attachments."""
+    if fields.event_type.startswith("identity.") and isinstance(payload, dict) and "attachments" in payload:
+        payload = {name: value for name, value in payload.items() if name != "attachments"}
+        return payload, msgspec.Raw(_encode_any(payload))
+    return payload, fields.payload
+
+
+def _priority(fields: _Fields, letter: Letter) -> str:
+    """The message's own, else the routing key's (``notifications.info``)."""
+    return (fields.priority or letter.routing_key.rpartition(".")[2] or "info").upper()
+
+
+def _timestamp(text: str | None) -> int:
+    """``2026-03-14 09:26:41.220517``: no zone, UTC."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+        return to_microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError) as error:
+        raise BadNotification(f"timestamp {text!r:.80}: expected a time such as 2026-03-14 09:26:41.220517") from error
+
+
+def _uncompressed(letter: Letter) -> bytes:
+    """The body; oslo.messaging may have compressed it, and says so."""
+    if not letter.compression:
+        return letter.body
+    make = _DECOMPRESSORS.get(letter.compression)
+    if make is None:
+        known = ", ".join(sorted(_DECOMPRESSORS))
+        raise BadNotification(f"compression {letter.compression!r:.80}: expected one of {known}")
+    try:
+        body = make().decompress(letter.body, MAX_MESSAGE_BYTES + 1)
+    except (zlib.error, OSError, ValueError) as error:
+        raise BadNotification(f"not {letter.compression}: {error}") from error
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise BadNotification(f"more than {MAX_MESSAGE_BYTES} bytes when unpacked")
+    return bytes(body)
+
+
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    # kombu says gzip by this type and writes zlib's form.
+    "application/x-gzip": zlib.decompressobj,
+    "application/x-bz2": bz2.BZ2Decompressor,
+}
+
+
+def _start(text: bytes) -> str:
+    return repr(hide_tokens(text[:200]))

@@ -1,0 +1,35 @@
+"""Problems that come with every second message: each kind is told once, then counted."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+__all__ = ["ProblemLog"]
+
+logger = logging.getLogger(__name__)
+
+# More kinds than an operator reads. What comes on top is counted together.
+_MOST_KINDS = 500
+_OTHERS = ("others", "more kinds of problems than are kept apart")
+
+
+class ProblemLog:
+    """``report`` is given to whatever may meet problems: where, and what; the same pair is the same problem."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+        self._repeated: Counter[tuple[str, str]] = Counter()
+
+    def report(self, where: str, what: str) -> None:
+        problem = (where, what)
+        if problem not in self._known and len(self._known) < _MOST_KINDS:
+            self._known.add(problem)
+            logger.warning("%s: %.500s", where, what)
+            return
+        self._repeated[problem if problem in self._known else _OTHERS] += 1
+
+    def summary(self) -> list[str]:
+        """A line for each that came again since the last summary, and how often."""
+        repeated, self._repeated = self._repeated, Counter()
+        return [f"{where}: {what:.500} ({count} times more)" for (where, what), count in repeated.most_common()]
