@@ -226,7 +226,7 @@ class Buffer:
 
     def _pause_seconds(self, outcome: Outcome) -> float:
         """Twice as long each time, less up to half of it by chance: many senders shall not come back at once."""
-        doubled = self._limits.first_pause_seconds * 2 ** min(self._failures - 1, 30)
+        doubled = self._limits.first_pause_seconds * 2.0 ** min(self._failures - 1, 30)
         pause_seconds = min(doubled, self._limits.longest_pause_seconds) * random.uniform(0.5, 1.0)
         return max(pause_seconds, min(outcome.pause_seconds, _LONGEST_PUT_OFF_SECONDS))
 
