@@ -62,12 +62,7 @@ class HttpPublisher(BufferedPublisher):
         headers = {"content-type": "application/json"}
         if self._key:
             headers |= sign(body, self._key, now=int(time.time()))
-        answer = self._target.post(body, headers, timeout_seconds=timeout_seconds)
-        if not answer.error:
-            return Outcome()
-        if answer.is_final:
-            return Outcome(refused=len(batch), error=answer.error)
-        return Outcome(left=batch, error=answer.error, pause_seconds=answer.pause_seconds)
+        return self._target.post(body, headers, timeout_seconds=timeout_seconds).outcome(batch)
 
     def release(self) -> None:
         self._target.close()

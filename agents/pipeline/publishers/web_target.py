@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from urllib3.exceptions import (
 )
 
 from .address import Address
+from .buffer import Entry, Outcome
 
 __all__ = ["Answer", "WebTarget"]
 
@@ -36,6 +38,14 @@ class Answer(NamedTuple):
     is_final: bool = False
     pause_seconds: float = 0.0
     body: bytes = b""
+
+    def outcome(self, batch: Sequence[Entry]) -> Outcome:
+        """What that means for all that was posted."""
+        if not self.error:
+            return Outcome()
+        if self.is_final:
+            return Outcome(refused=len(batch), error=self.error)
+        return Outcome(left=batch, error=self.error, pause_seconds=self.pause_seconds)
 
 
 class WebTarget:
