@@ -97,6 +97,8 @@ class _Families(Collector):
         return self._count < self._max_series
 
     def _add(self, meter: Meter, labels: _Labels, series: _Series) -> None:
+        # One text that is no UTF-8 would spoil the whole answer: this raises for it.
+        "".join((meter.name, meter.unit, *labels)).encode()
         if meter not in self._series:
             self._names[meter] = self._free_name(meter)
         self._series.setdefault(meter, {})[labels] = series

@@ -113,6 +113,13 @@ def test_labels_are_escaped_and_what_is_not_known_is_empty(endpoint):
     }
 
 
+def test_a_text_that_is_no_utf8_is_dropped_and_the_rest_can_be_scraped(endpoint):
+    it = endpoint()
+    it.publisher.publish_samples([outgoing(1, resource="caf\udce9"), outgoing(2)])
+    assert it.series() == {("cpu", "vm-1"): 1}
+    assert it.publisher.state()[:3] == (1, 0, 1)
+
+
 def test_series_that_are_not_updated_any_more_go(endpoint, monkeypatch):
     it = endpoint("?expire_minutes=3")
     now = 1000.0

@@ -122,6 +122,31 @@ def test_a_plugin_that_raises_hurts_no_other(publishers, memory, caplog):
     assert "secret" not in caplog.text
 
 
+def test_places_that_are_dead_in_every_way_hold_up_no_other_and_lose_no_count(publishers, closing, serve, tmp_path):
+    silent = closing(socket.create_server(("127.0.0.1", 0)))
+    port = silent.getsockname()[1]
+    dead = [
+        f"http://127.0.0.1:{port}/?timeout=100",
+        f"https://127.0.0.1:{port}/?timeout=100",
+        f"opentelemetryhttp://127.0.0.1:{port}/?timeout=100",
+        f"kafka://127.0.0.1:{port}?timeout=100&max_queue_length=30",
+        "tcp://127.0.0.1:1",
+        "udp://nobody.invalid",
+        f"file://{tmp_path}/not/there",
+        f"prometheus://127.0.0.1:{port}",
+        "gnocchi://",
+    ]
+    alive = [f"file://{tmp_path}/out", f"http://127.0.0.1:{serve().port}"]
+    for number in range(100):
+        publishers.send_samples({url: [outgoing(number)] for url in dead + alive})
+        publishers.send_events({url: [event(number)] for url in dead + alive})
+    wait_until(lambda: all(publishers.states()[url] == (200, 0, 0, "") for url in alive))
+    for url in dead:
+        state = publishers.states()[url]
+        assert (url, state.sent + state.waiting + state.dropped) == (url, 200)
+    publishers.close(0.2)
+
+
 def test_nothing_secret_is_in_states_reports_or_the_log(publishers, memory, caplog):
     urls = [
         "memory://user:secret@closed?token=secret",
