@@ -109,11 +109,13 @@ class Buffer:
         with self._changed:
             return PublisherState(self._sent, len(self._waiting) + self._in_flight, self._drops.count, self._error)
 
-    def close(self, timeout_seconds: float) -> None:
-        """Send what waits, for at most so long; what is left then is dropped and counted."""
+    def close(self, timeout_seconds: float) -> bool:
+        """Send what waits, for at most so long; what is left then is dropped and counted. Says whether the thread is through with it:
+        one that hangs in a ``send`` is left to itself.
+        """
         with self._changed:
             if self._close_by is not None:
-                return
+                return False
             self._close_by = time.monotonic() + timeout_seconds
             self._resume_at = 0.0
             self._changed.notify()
@@ -127,6 +129,7 @@ class Buffer:
             self._waiting.clear()
             self._waiting_bytes = self._in_flight = 0
             self._drops.tell_at_close()
+        return not (self._thread and self._thread.is_alive())
 
     def _why(self) -> str:
         return f": {self._error}" if self._error else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import socket
 import threading
 import time
 import zlib
@@ -14,9 +15,11 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any, ClassVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -30,6 +33,9 @@ _LABELS = ("resource_id", "project_id", "user_id", "source")
 # A delta that comes a second time (its task was done again) must not be added twice.
 _REMEMBERED_DELTAS = 50_000
 _LOOK_FOR_EXPIRED_SECONDS = 5.0
+
+# A scraper that says nothing for so long is hung up on.
+_SILENCE_SECONDS = 30.0
 
 _Labels = tuple[str, str, str, str]
 
@@ -165,7 +171,11 @@ class PrometheusPublisher:
         self._is_closed = False
         registry = CollectorRegistry()
         registry.register(self._families)
-        self._server, self._thread = start_http_server(address.port, address.host, registry)
+        self._server = _listen(address.host, address.port, registry)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name=f"publisher {address.shown}", daemon=True
+        )
+        self._thread.start()
 
     def publish_samples(self, samples: Sequence[Outgoing]) -> None:
         with self._families.lock:
@@ -204,3 +214,32 @@ class PrometheusPublisher:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout_seconds)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        # The standard one asks the DNS for our name, for as long as that takes.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A scraper that hangs up is no news."""
+
+
+class _Handler(WSGIRequestHandler):
+    def setup(self) -> None:
+        self.timeout = _SILENCE_SECONDS
+        super().setup()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nor is one that scrapes."""
+
+
+def _listen(host: str, port: int, registry: CollectorRegistry) -> WSGIServer:
+    """Raises OSError where the address cannot be had."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    server_class = type("Server", (_Server,), {"address_family": family})
+    return make_server(str(address[0]), port, make_wsgi_app(registry), server_class, _Handler)

@@ -166,6 +166,17 @@ def test_closing_frees_the_port(endpoint):
     assert it.publisher.state().dropped == 1
 
 
+def test_who_connects_and_says_nothing_is_hung_up_on(endpoint, monkeypatch, capfd):
+    monkeypatch.setattr(prometheus, "_SILENCE_SECONDS", 0.05)
+    it = endpoint()
+    host, _, port = it.place.partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as silent:
+        assert silent.recv(1) == b""
+    it.publisher.publish_samples([outgoing()])
+    assert it.series() == {("cpu", "vm-1"): 1}
+    assert capfd.readouterr().err == ""
+
+
 def test_it_listens_on_ipv6(endpoint):
     it = endpoint(host="::1")
     it.publisher.publish_samples([outgoing()])
