@@ -29,6 +29,7 @@ Report = Callable[[str, str], None]
 
 _REQUIRED = ("name", "event_type", "type", "unit", "volume", "resource_id")
 _MULTIPLE = ("name", "type", "unit", "volume", "resource_id", "user_id", "project_id", "timestamp")
+_LOOKUPS = (*_MULTIPLE, "metadata")
 _KNOWN = (*_REQUIRED, "user_id", "project_id", "timestamp", "metadata", "user_metadata", "lookup")
 _LITERALS = {"name": "text", "type": "text", "unit": "text", "volume": "number"}
 _CHECKS = {"name": checked_name, "type": checked_type, "unit": checked_unit, "volume": checked_volume}
@@ -149,7 +150,7 @@ def _read_definition(entry: Any, line: int, mistakes: Mistakes) -> MeterDefiniti
     patterns = (
         _read_patterns(given["event_type"], entry.line_of("event_type"), mistakes) if "event_type" in given else []
     )
-    description = _read_description(entry, given, mistakes)
+    description = _read_description(entry, given, values, mistakes)
     lookup = _read_lookup(given.get("lookup"), entry.line_of("lookup"), values, mistakes)
     for key, check in _CHECKS.items():
         value = values.get(key)
@@ -181,7 +182,10 @@ def _read_patterns(entry: Any, line: int, mistakes: Mistakes) -> list[re.Pattern
     return patterns
 
 
-def _read_description(entry: Mapping, given: dict[str, Any], mistakes: Mistakes) -> Description:
+def _read_description(
+    entry: Mapping, given: dict[str, Any], values: dict[str, Value | None], mistakes: Mistakes
+) -> Description:
+    """Metadata are a mapping of keys to paths; or one path to an object, which ``lookup`` may name: then it becomes one of ``values``."""
     metadata, user_metadata = given.get("metadata"), given.get("user_metadata")
     source = None
     if user_metadata is not None:
@@ -195,8 +199,12 @@ def _read_description(entry: Mapping, given: dict[str, Any], mistakes: Mistakes)
             value = read_value(item, metadata.line_of(key), mistakes, what=f"metadata: {key}")
             if value is not None:
                 pairs.append((key, value))
+    elif isinstance(metadata, str):
+        pairs = []
+        values["metadata"] = read_value(metadata, entry.line_of("metadata"), mistakes, what="metadata")
     elif metadata is not None:
-        mistakes.add(entry.line_of("metadata"), f"metadata {metadata!r:.80}: expected a mapping of keys to paths")
+        expected = "a mapping of keys to paths, or a path to an object"
+        mistakes.add(entry.line_of("metadata"), f"metadata {metadata!r:.80}: expected {expected}")
     return Description(repr((metadata, user_metadata)), pairs, source)
 
 
@@ -205,8 +213,8 @@ def _read_lookup(entry: Any, line: int, values: dict[str, Any], mistakes: Mistak
         return None
     items = entry if isinstance(entry, list) else [entry]
     for item in items:
-        if item not in _MULTIPLE:
-            mistakes.add(line, f"lookup {item!r:.80}: expected one of {', '.join(_MULTIPLE)}")
+        if item not in _LOOKUPS:
+            mistakes.add(line, f"lookup {item!r:.80}: expected one of {', '.join(_LOOKUPS)}")
             return None
         if item not in values:
             mistakes.add(line, f"lookup {item!r}: there is no such key here")

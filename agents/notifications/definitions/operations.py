@@ -119,8 +119,13 @@ def _substitute(value: Any, pattern: re.Pattern[str], replacement: str) -> Any:
     return pattern.sub(replacement, value) if isinstance(value, str) else MISSING
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else MISSING
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "len": _length,
+    "lower": _lower,
     "sorted": _sorted,
     "split": _split,
     "sub": _substitute,

@@ -11,7 +11,7 @@ child    = name | "quoted name" | "*" | bracket | "(" union ")" | "`function`"
 bracket  = "[" (number | "*" | "quoted name" | "?" conditions) "]"
 conditions = condition { "&" condition }          each may stand in parentheses
 condition  = path [ ("=" | "==" | "!=" | "<" | "<=" | ">" | ">=") (number | "text" | word | true | false) ]
-function = len | sorted | split(separator, index, maxsplit) | sub(/regular expression/, replacement)
+function = len | lower | sorted | split(separator, index, maxsplit) | sub(/regular expression/, replacement)
 ```
 
 ``$`` is the document, ``@`` the value at hand; a path that begins with a name looks in the value at hand. Names may hold ``-``, so a minus
@@ -299,7 +299,7 @@ class _Reader:
             raise BadPath(self.text, len(self.text), "a '`' that ends the function")
         source = self.text[start:end].strip()
         self.position = end + 1
-        if source in ("len", "sorted"):
+        if source in ("len", "lower", "sorted"):
             return Call(source)
         if parts := _split.fullmatch(source):
             separator, index, limit = parts.groups()
@@ -309,7 +309,9 @@ class _Reader:
         if parts := _sub.fullmatch(source):
             return Call("sub", self.substitution(parts[1].strip(), parts[2].strip(), start))
         raise BadPath(
-            self.text, start, "`len`, `sorted`, `split(separator, index, maxsplit)` or `sub(/expression/, replacement)`"
+            self.text,
+            start,
+            "`len`, `lower`, `sorted`, `split(separator, index, maxsplit)` or `sub(/expression/, replacement)`",
         )
 
     def substitution(self, expression: str, replacement: str, position: int) -> tuple[re.Pattern[str], str]:

@@ -137,10 +137,14 @@ class Making:
         if resource_id is None:
             raise LeftOut("resource_id: no value")
         project, user = _id("project_id", row["project_id"]), _id("user_id", row["user_id"])
-        key = (resource_id, project, user, description.key)
+        metadata = row.get("metadata")
+        if not isinstance(metadata, dict | None):
+            raise LeftOut(f"metadata {metadata!r:.80}: expected an object")
+        key = (resource_id, project, user, description.key if metadata is None else repr(metadata))
         resource = self.resources.get(key)
         if resource is None:
-            metadata = self.metadata.get(description.key)
+            if metadata is None:
+                metadata = self.metadata.get(description.key)
             if metadata is None:
                 metadata = self.metadata[description.key] = description.describe(self.document, tell)
             resource = Resource(id=resource_id, source=self.source, project=project, user=user, metadata=metadata)
