@@ -7,18 +7,22 @@ targets into samples of one meter. Both are plain objects without I/O of their o
 What a pollster SHALL do: leave a sample out when its value is not known (a failed measurement is a gap, never
 a zero); raise only for faults that concern all targets. What it MAY do: yield any number of samples per target.
 
+A **transformer** is one step of a sink in pipeline.yaml: samples in, samples out. It is pure: what it must remember it returns, and is
+given again.
+
 A **publisher** sends samples and events to one place outside. It is made once for each URL that a pipeline names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from metering.messages import Event, Meter, Resource, Sample, volume_text
 
 __all__ = [
+    "BadParameters",
     "Cycle",
     "Discovery",
     "DiscoveryFailed",
@@ -29,8 +33,10 @@ __all__ = [
     "Problem",
     "Publisher",
     "PublisherState",
+    "Report",
     "Resource",
     "Sample",
+    "Transformer",
     "volume_text",
 ]
 
@@ -83,6 +89,45 @@ class Pollster(Protocol):
 
     def samples(self, targets: Sequence[Any], cycle: Cycle) -> Iterable[Sample]:
         """Yield the samples of all targets; a target without a value yields nothing."""
+        ...
+
+
+Report = Callable[[str, str], None]
+"""Where something went wrong without stopping anything, and what."""
+
+
+class BadParameters(Exception):
+    """A transformer cannot be made; ``problems`` are (path to the parameter, what is wrong with it): ``(("target", "scale"), "…")``."""
+
+    def __init__(self, problems: Sequence[tuple[tuple[str, ...], str]]) -> None:
+        super().__init__("; ".join(f"{'.'.join(path)}: {text}" if path else text for path, text in problems))
+        self.problems = list(problems)
+
+
+class Transformer(Protocol):
+    """One step of a sink, made from its ``parameters`` in the file, a mapping: ``Transformer(parameters)``, which raises BadParameters.
+
+    A transformer with ``keeps_state`` is called for one resource (source and id) at a time, with the state that it returned for that
+    resource the last time, ``None`` at first. A state is plain data (lists, dicts with text as keys, text, numbers, None), small and
+    bounded; the transformer may change the one it is given. It is forgotten a week after it last changed. Others are called with samples of
+    many resources and ``None``.
+
+    A sample that is returned as the very object that came in counts as measured; any other is derived. A derived sample keeps its resource.
+    """
+
+    @property
+    def keeps_state(self) -> bool: ...  # an attribute will do as well
+
+    def transform(self, state: Any, samples: Sequence[Sample], report: Report) -> tuple[Any, list[Sample]]:
+        """The new state, and the samples that go on. Samples come in the order of time, but later calls may bring earlier ones."""
+        ...
+
+    def due(self, state: Any) -> int | None:
+        """When ``flush`` has something to release from this state (µs UTC), None for never."""
+        ...
+
+    def flush(self, state: Any, now: int, report: Report) -> tuple[Any, list[Sample]]:
+        """The new state, and what was held until now (µs UTC) and goes on."""
         ...
 
 

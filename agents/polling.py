@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 from metering.messages import SampleCheck
 
 from .contract import Cycle, Discovery, DiscoveryFailed, Pollster, Problem, Sample
+from .globs import glob_problem, is_wanted
 
 __all__ = ["BadPollingFile", "Polled", "Source", "due_at", "load_sources", "poll_source"]
 
@@ -35,13 +35,8 @@ class Source:
     discovery: tuple[str, ...] = ()
 
     def wants(self, pollster: Pollster) -> bool:
-        """Whether the meter globs select this pollster: a matching ``!glob`` denies, then a matching glob allows."""
-        denied = [glob[1:] for glob in self.meters if glob.startswith("!")]
-        allowed = [glob for glob in self.meters if not glob.startswith("!")]
-        if any(fnmatchcase(pollster.name, glob) for glob in denied):
-            return False
-        chosen = not allowed or any(fnmatchcase(pollster.name, glob) for glob in allowed)
-        return chosen and (not self.discovery or pollster.discovery in self.discovery)
+        """Whether the meter globs (``agents.globs``) select this pollster."""
+        return is_wanted(pollster.name, self.meters) and (not self.discovery or pollster.discovery in self.discovery)
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,9 @@ def _read_source(entry: Any, *, where: str) -> Source:
     if queue not in _QUEUES:
         raise BadPollingFile(f"{where}: queue {queue!r}: expected one of {', '.join(_QUEUES)}")
     meters = _texts(entry.get("meters"), where=f"{where}: meters")
-    _check_globs(meters, where=where)
+    problem = glob_problem(meters)
+    if problem:
+        raise BadPollingFile(f"{where}: meters {problem}")
     discovery = _texts(entry["discovery"], where=f"{where}: discovery") if "discovery" in entry else ()
     return Source(name, interval, meters, queue, discovery)
 
@@ -101,15 +98,6 @@ def _texts(value: Any, *, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
         raise BadPollingFile(f"{where} {value!r}: expected a list of at least one text")
     return tuple(value)
-
-
-def _check_globs(meters: Sequence[str], *, where: str) -> None:
-    denied = [glob for glob in meters if glob.startswith("!")]
-    plain = [glob for glob in meters if not glob.startswith("!") and glob != "*"]
-    if denied and plain:
-        raise BadPollingFile(f"{where}: meters may not mix {plain[0]!r} with the exclusion {denied[0]!r}")
-    if "*" in meters and plain:
-        raise BadPollingFile(f"{where}: meters may not mix '*' with {plain[0]!r}")
 
 
 def poll_source(
