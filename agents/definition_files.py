@@ -67,7 +67,7 @@ class Mistakes:
             raise BadDefinitions(sorted(self.found, key=lambda mistake: mistake.line))
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """The safe loader, with lines; a key that stands twice is a mistake, not the second's silent victory."""
 
 

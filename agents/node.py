@@ -10,21 +10,37 @@ from django.conf import settings
 
 from metering.messages import PrivateKey
 
-from .broker import publish_batch
+from .forwarding import Forwarding
 from .keys import load_or_create
 from .outbox import Outbox
 from .poller import Poller
 from .polling import Polled, Source, load_sources, poll_source
 from .registry import load_registry
-from .sender import Sender
+from .rules import pipeline_files
+from .sender import Publish, Sender
 
-__all__ = ["Node", "config_path", "open_outbox", "read_key", "read_sources", "source_reader"]
+__all__ = [
+    "Node",
+    "config_path",
+    "forward_to_all",
+    "open_outbox",
+    "own_directory",
+    "read_key",
+    "read_sources",
+    "source_reader",
+]
 
 
 def config_path(name: str) -> Path:
     """Where a configuration file is read from: $CELOMETER_CONFIG_DIR if it is there, else the shipped default."""
-    own = Path(settings.CELOMETER_CONFIG_DIR) / name if settings.CELOMETER_CONFIG_DIR else None
+    directory = own_directory()
+    own = directory / name if directory else None
     return own if own and own.exists() else Path(settings.CELOMETER_DEFAULTS_DIR) / name
+
+
+def own_directory() -> Path | None:
+    """Where an operator's files lie, if they have any."""
+    return Path(settings.CELOMETER_CONFIG_DIR) if settings.CELOMETER_CONFIG_DIR else None
 
 
 def read_sources() -> list[Source]:
@@ -58,12 +74,17 @@ def source_reader() -> Callable[[Source], Polled]:
     )
 
 
+def forward_to_all() -> Publish:
+    """What sends a message of the outbox wherever it has to go."""
+    return Forwarding(pipeline_files(own_directory(), Path(settings.CELOMETER_DEFAULTS_DIR)).current).publish
+
+
 class Node:
     """The running agent of a node: its threads are started and stopped together."""
 
     def __init__(self) -> None:
         self.outbox = open_outbox()
-        self.sender = Sender(self.outbox, publish_batch, keep_seconds=settings.CELOMETER_OUTBOX_KEEP_SECONDS)
+        self.sender = Sender(self.outbox, forward_to_all(), keep_seconds=settings.CELOMETER_OUTBOX_KEEP_SECONDS)
         self.poller = Poller(
             [source for source in read_sources() if source.queue == "compute"],
             poll=source_reader(),

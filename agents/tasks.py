@@ -1,31 +1,90 @@
-"""The agents' doorway from the broker: ticks of the scheduler."""
+"""The agents' doorway from the broker: ticks of the scheduler, and what the transform role is given."""
 
 from __future__ import annotations
 
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+
 from celery import shared_task
+from celery.exceptions import Reject
 
+from metering.messages import MessageRefused
+
+from .broker import CONVERT_TASK, DERIVE_TASK
 from .node import Node
+from .notifications.role import TransformRole
+from .outbox import OutboxFull
+from .pipeline.state import StateAway
 
-__all__ = ["POLL_TASK", "poll", "run_node", "stop_node"]
+__all__ = ["POLL_TASK", "convert", "derive", "poll", "refuse", "run_node", "run_transform", "stop_all"]
+
+logger = logging.getLogger(__name__)
 
 POLL_TASK = "agents.poll"
-_running: list[Node] = []
+_RETRY_SECONDS = 1.0
+_nodes: list[Node] = []
+_transforms: list[TransformRole] = []
 
 
 def run_node() -> None:
     """Start this process's agent; called once, when its worker starts."""
     node = Node()
     node.start()
-    _running.append(node)
+    _nodes.append(node)
 
 
-def stop_node() -> None:
-    while _running:
-        _running.pop().stop()
+def run_transform() -> None:
+    """Start this process's transform role; called once, when its worker starts."""
+    role = TransformRole()
+    role.start()
+    _transforms.append(role)
+
+
+def stop_all() -> None:
+    while _nodes:
+        _nodes.pop().stop()
+    while _transforms:
+        _transforms.pop().stop()
 
 
 @shared_task(name=POLL_TASK, ignore_result=True)
 def poll(source: str, due: int) -> None:
     """``source`` is due (µs UTC). The poller measures in its own thread; a tick that comes twice is done once."""
-    for node in _running:
+    for node in _nodes:
         node.poller.tick(source, due)
+
+
+@shared_task(name=CONVERT_TASK, ignore_result=True)
+def convert(bundle: bytes) -> None:
+    """Make samples and events of a bundle of notifications; acknowledged once they are in the outbox."""
+    _do_or_give_back(bundle, lambda role: role.transform.convert(bundle))
+
+
+@shared_task(name=DERIVE_TASK, ignore_result=True)
+def derive(batch: bytes) -> None:
+    """Do with a polled batch what pipelines say; acknowledged once what is derived is in the outbox."""
+    _do_or_give_back(batch, lambda role: role.transform.derive(batch))
+
+
+def _do_or_give_back(message: bytes, work: Callable[[TransformRole], None]) -> None:
+    """Do it; where that is not possible now, the broker has the task back. What a fault of ours stops goes to the quarantine."""
+    for role in _transforms:
+        try:
+            work(role)
+        except (OutboxFull, StateAway, OSError, sqlite3.Error) as error:
+            logger.error("a task of the transform role has to wait: %s: %s", type(error).__name__, error)
+            time.sleep(_RETRY_SECONDS)
+            raise Reject(str(error), requeue=True) from error
+        except Exception as error:
+            logger.exception("a task of the transform role failed")
+            refuse(message, "internal_error", f"{type(error).__name__}: {error}")
+
+
+def refuse(message: bytes, reason: str, detail: str) -> None:
+    """Keep a foreign message of the transform queue for the quarantine. Raises what the outbox raises."""
+    refusal = MessageRefused(detail)
+    refusal.code = reason
+    for role in _transforms:
+        role.transform.refuse(message, refusal)

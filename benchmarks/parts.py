@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from agents.compute.binding import libvirt
 from benchmarks.figures import Figure
+from benchmarks.flow import measure_flow
 from benchmarks.history import load_history
 from benchmarks.ingest import measure_growth, measure_ingest, measure_scaling
 from benchmarks.latency import measure_latency
@@ -66,6 +67,10 @@ def _latency(quick: bool) -> list[Figure]:
     return measure_latency(polls=6 if quick else 40, domains=20)
 
 
+def _flow(quick: bool) -> list[Figure]:
+    return measure_flow(notifications=2_000 if quick else 30_000, singly=300 if quick else 3_000)
+
+
 _PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest": _ingest,
     "growth": _growth,
@@ -74,4 +79,5 @@ _PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "messages": _messages,
     "poll": _poll,
     "latency": _latency,
+    "flow": _flow,
 }

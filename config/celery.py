@@ -95,9 +95,11 @@ def _take_side(sender: str, instance: object, **_: object) -> None:
         app.conf.broker_read_url = read_url(names)
         if "compute" in names:
             importlib.import_module("agents.tasks").run_node()
+        if "transform" in names:
+            importlib.import_module("agents.tasks").run_transform()
 
 
 @signals.worker_shutdown.connect
-def _stop_node(**_: object) -> None:
+def _stop_agent(**_: object) -> None:
     if SIDE == "agent":
-        importlib.import_module("agents.tasks").stop_node()
+        importlib.import_module("agents.tasks").stop_all()

@@ -25,13 +25,14 @@ __all__ = [
     "server_broker_url",
     "servers_file",
     "side",
+    "state_url",
     "text",
 ]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 Side = Literal["agent", "server"]
 # Commands of manage.py that belong beside what is measured; all others need the store.
-AGENT_COMMANDS = frozenset({"poll", "outbox"})
+AGENT_COMMANDS = frozenset({"poll", "outbox", "listen", "send_sample", "send_notification", "validate_definitions"})
 
 
 class BadSetting(Exception):
@@ -130,3 +131,8 @@ def broker_url() -> str:
 def server_broker_url() -> str:
     """The broker of the server's own roles, which agents do not know; the shared one unless set."""
     return text("CELOMETER_SERVER_BROKER_URL") or broker_url()
+
+
+def state_url() -> str:
+    """Where transformers keep their state: a Redis, the broker if it is one; "" where none is given."""
+    return text("CELOMETER_STATE_URL") or (broker_url() if broker_url().startswith("redis") else "")

@@ -28,6 +28,7 @@ class _Queue:
 QUEUES = {
     "compute": _Queue("agent"),
     "central": _Queue("agent"),
+    "transform": _Queue("agent"),
     "collector": _Queue("server"),
     "store": _Queue("server", on_server_broker=True),
 }
@@ -63,10 +64,9 @@ def check_queues(names: Collection[str], *, side: env.Side) -> None:
             raise RefusedQueue(
                 f"queue {name!r} belongs to the {QUEUES[name].side} side: start it with CELOMETER_SETTINGS={QUEUES[name].side}"
             )
-    if "collector" in names and len(names) > 1:
-        raise RefusedQueue(
-            "queue 'collector' is open to agents and has a gate of its own: start another worker for the others"
-        )
+    for name in ("collector", "transform"):
+        if name in names and len(names) > 1:
+            raise RefusedQueue(f"queue {name!r} has a gate of its own: start another worker for the others")
     if len({QUEUES[name].on_server_broker for name in names}) > 1 and env.server_broker_url() != env.broker_url():
         raise RefusedQueue(f"queues {', '.join(sorted(names))} lie on two brokers: start a worker for each")
 

@@ -25,6 +25,7 @@ __all__ = ["Consumer", "refusal_of"]
 
 logger = logging.getLogger(__name__)
 _COLLECT_TASK = "metering.collect"
+_TRANSFORM_TASKS = ("agents.convert", "agents.derive")
 _LOOK_FOR_STORE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
@@ -52,7 +53,7 @@ class Consumer(consumer.Consumer):
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Message], None]:
         handle = super().create_task_handler(*args, **options)
         if not _collects(self.app):
-            return self._own_tasks_only(handle)
+            return self._bytes_only(handle) if _transforms(self.app) else self._own_tasks_only(handle)
         # After a loss of the broker it delivers what was not acknowledged again.
         self._next = None
         opener = importlib.import_module("metering.collector.ingestion").opener
@@ -103,9 +104,24 @@ class Consumer(consumer.Consumer):
 
         return admit
 
+    def _bytes_only(self, handle: Callable[[Message], None]) -> Callable[[Message], None]:
+        """The gate of the transform role: its tasks carry signed bytes; anything else goes to the quarantine."""
+
+        def admit(message: Message) -> None:
+            task = (message.headers or {}).get("task")
+            if task in _TRANSFORM_TASKS and message.content_type == BATCH_CONTENT_TYPE:
+                _strip(message, task)
+                handle(message)
+                return
+            detail = f"task {task!r:.200}, content type {message.content_type!r:.200}: expected a task of this role"
+            importlib.import_module("agents.tasks").refuse(_raw(message), "unknown_task", detail)
+            message.ack()
+
+        return admit
+
     def _run(self, handle: Callable[[Message], None], message: Message) -> None:
         received = message.headers
-        _strip(message)
+        _strip(message, _COLLECT_TASK)
         try:
             handle(message)
         except self.connection_errors:
@@ -141,6 +157,10 @@ def _collects(app: Celery) -> bool:
     return env.side() == "server" and "collector" in app.amqp.queues.consume_from
 
 
+def _transforms(app: Celery) -> bool:
+    return env.side() == "agent" and "transform" in app.amqp.queues.consume_from
+
+
 def refusal_of(message: Message) -> tuple[str, str] | None:
     """Why a message on the collector's queue is no batch: (reason, detail); None when it may be one."""
     task = (message.headers or {}).get("task")
@@ -153,9 +173,9 @@ def refusal_of(message: Message) -> tuple[str, str] | None:
     return None
 
 
-def _strip(message: Message) -> None:
+def _strip(message: Message, task: str) -> None:
     """Leave what Celery needs to run the task and nothing that a sender could steer it with (eta, expires, retries, time limits)."""
-    message.headers = _headers(_COLLECT_TASK)
+    message.headers = _headers(task)
     message.properties = {}
     message.content_encoding = "binary"
 
@@ -182,16 +202,19 @@ def _headers(task: str) -> dict[str, Any]:
     return {"lang": "py", "task": task, "id": str(uuid4()), "root_id": None, "parent_id": None, "argsrepr": "…"}
 
 
+def _raw(message: Message) -> bytes:
+    body = message.body
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b"")
+
+
 def _keep(message: Message, reason: str, detail: str) -> None:
     """Quarantine, then acknowledge. While the store is away the message goes back and is looked at again."""
     quarantine = importlib.import_module("metering.collector.quarantine")
     availability = importlib.import_module("metering.collector.availability")
-    body = message.body
-    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b"")
     origin = {"queue": "collector", "content_type": str(message.content_type)[:500], "headers": _shown(message.headers)}
     try:
         with availability.waiting_for_store():
-            quarantine.put_in_quarantine(raw, reason=reason, detail=detail, origin=origin)
+            quarantine.put_in_quarantine(_raw(message), reason=reason, detail=detail, origin=origin)
     except Exception as error:
         logger.log(
             logging.WARNING if availability.is_away() else logging.ERROR,

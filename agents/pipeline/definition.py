@@ -70,6 +70,16 @@ class Pipelines:
         )
 
     @property
+    def touch_polled(self) -> bool:
+        """Whether anything here is done with polled samples at all."""
+        return any(pipeline.transformers or pipeline.publishers != (COLLECTOR,) for pipeline in self.samples)
+
+    def publishers(self) -> set[str]:
+        """The URLs of all publishers, the collector's left out."""
+        urls = {url for pipeline in (*self.samples, *self.events) for url in pipeline.publishers}
+        return urls - {COLLECTOR}
+
+    @property
     def needs_state(self) -> bool:
         """Whether any transformer remembers something from one call to the next."""
         return any(pipeline.keeps_state for pipeline in self.samples)

@@ -39,6 +39,8 @@ SERVER_RETRY_SECONDS = 5.0
 START_WORD_SECONDS = 5.0
 DEFAULT_PORT = 8777
 HOST = "127.0.0.1"
+# The one role that needs more than this machine has: a message bus to listen to.
+LISTENER = "listener"
 
 EmbeddedServer = EmbeddedPostgres | EmbeddedBroker
 
@@ -166,6 +168,8 @@ class Supervisor:
     def _start_roles(self) -> None:
         self._heed_stop()
         for name, command in read_procfile(env.REPOSITORY / "Procfile").items():
+            if name == LISTENER and not env.text("CELOMETER_NOTIFICATION_URLS"):
+                continue
             role = Role(name, command=command, env=self._environment(), cwd=env.REPOSITORY, events=self._events)
             self._roles[name] = role
             self._logs[name] = RoleLog(name, directory=self.home.logs, terminal=self.terminal)

@@ -13,6 +13,10 @@ SECRET_KEY = "agents sign with their Ed25519 key"
 
 CELOMETER_LIBVIRT_URI = env.text("CELOMETER_LIBVIRT_URI")
 CELOMETER_AGENT_KEY = env.text("CELOMETER_AGENT_KEY", str(CELOMETER_HOME / "agent" / "key.pem"))
+CELOMETER_TRUSTED_KEYS = env.text("CELOMETER_TRUSTED_KEYS", str(CELOMETER_HOME / "agent" / "trusted"))
+CELOMETER_NOTIFICATION_URLS = env.text("CELOMETER_NOTIFICATION_URLS")
+# Where the transform role keeps the state of transformers; "" where there is none.
+CELOMETER_STATE_URL = env.state_url()
 CELOMETER_LABELS = {
     name: value
     for name, value in (("region", env.text("CELOMETER_REGION")), ("zone", env.text("CELOMETER_ZONE")))

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from agents.keys import BadKeyFile
-from agents.node import open_outbox, publish_batch
+from agents.node import forward_to_all, open_outbox
 from agents.outbox import Outbox
 from agents.sender import send_round
 
@@ -45,9 +45,10 @@ class Command(BaseCommand):
     def _resend(self, outbox: Outbox, hours: float) -> None:
         total = outbox.resend(since=time.time() - hours * 3600)
         self.stdout.write(f"sending {total} batches again")
+        publish = forward_to_all()
         while waiting := outbox.state().unsent:
             try:
-                sent, _ = send_round(outbox, publish_batch)
+                sent, _ = send_round(outbox, publish)
             except Exception as error:
                 raise CommandError(
                     f"the broker does not take them: {error}. {waiting} batches wait; the node's worker sends them when it does."
