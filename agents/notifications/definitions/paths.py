@@ -213,9 +213,9 @@ def _calculate_all(
 
     Pairs without a result are null, so that the others keep their places; where none has one, there is nothing.
     """
-    if left_is_literal and not right_is_literal:
+    if left_is_literal:
         left = left * len(right)
-    elif right_is_literal and not left_is_literal:
+    elif right_is_literal:
         right = right * len(left)
     if len(left) != len(right):
         return []

@@ -207,6 +207,7 @@ def test_plugins_of_traits(tmp_path: Path) -> None:
     assert trait(tmp_path, split, "a") == (None, [])
     bits = "{fields: [payload.value], type: int, plugin: {name: bitfield, parameters: {flags: [{path: payload.value, bit: 3}]}}}"
     assert trait(tmp_path, bits, "x") == (("integer", "8"), [])
+    assert trait(tmp_path, bits, None) == (("integer", "0"), [])
     mapped = "{fields: payload.value, type: int, plugin: {name: map, parameters: {values: {up: 1}, default: 9}}}"
     assert trait(tmp_path, mapped, "up") == (("integer", "1"), [])
     assert trait(tmp_path, mapped, "down") == (

@@ -41,6 +41,8 @@ def test_one_glob_must_match_and_no_exclusion(globs: list[str], event_type: str,
         ("*.end", "volume.*", False),
         ("a*", "*a", False),
         ("a?", "a?", True),
+        ("*]b", "[a]b", False),
+        ("a?b", "a*b", False),
         ("a?", "ab", False),  # it does, but that is not looked into
     ],
 )

@@ -78,6 +78,7 @@ DOCUMENT = {
         ),
         ("$..metric..name", ["storage.api.request", "storage.objects.incoming.bytes"]),
         ("$.payload.tags..[*]", ["web", "golden"]),
+        ("$.payload..*..'Sensor Reading'", ["39 (+/- 1) degrees C"]),
         ("$", [DOCUMENT]),
         # The data of Nova's versioned objects is there already.
         ('$.payload."nova_object.data".size', [120]),
@@ -118,7 +119,8 @@ def test_a_number_is_compared_as_a_number_also_where_the_value_is_text() -> None
     document = {"items": [{"id": "901"}, {"id": 901}, {"id": 901.0}, {"id": True}, {"id": "x"}, {"id": "٩"}]}
     assert compile_path("$.items[?(@.id=901)].id")(document) == ["901", 901, 901.0]
     assert compile_path("$.items[?(@.id='901')].id")(document) == ["901"]
-    assert compile_path("$.items[?(@.id=true)].id")(document) == [True]
+    assert compile_path("$.items[?(@.id=true)].id")({"items": [{"id": 1}, {"id": "true"}, {"id": True}]}) == [True]
+    assert compile_path("$.items[?(@.id!=true)].id")({"items": [{"id": 1}, {"id": True}]}) == [1]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,8 @@ def test_a_number_is_compared_as_a_number_also_where_the_value_is_text() -> None
         ("$.payload.tags[*] + $.payload.host", []),
         # One that cannot be calculated leaves the others in their places.
         ("$.payload.counts[*].n * 2", [20, None, 60]),
+        ("1 + 2 * $.payload.counts[*].n + 1", [22, None, 62]),
+        ("1 + 2", [3]),
         ("$.payload.tags[*] * 2", []),
     ],
 )
@@ -201,6 +205,8 @@ def test_a_union_binds_looser_than_a_dot(text: str, values: list[Any]) -> None:
         ("`len`", {"a": 1}, [1]),
         ("`len`", 5, []),
         ("`len`", None, []),
+        ("`lower`", "CPU 1 Temp", ["cpu 1 temp"]),
+        ("`lower`", 5, []),
         ("`sorted`", ["b", "a"], [["a", "b"]]),
         ("`sorted`", ["b", 1], []),
         ("`sorted`.[0]", ["b", "a"], ["a"]),
@@ -234,8 +240,9 @@ def test_matches_tell_where_a_value_stands() -> None:
     assert places("publisher_id.`split(., 0, 1)`") == [("publisher_id",)]
     assert places("$.payload.size + 1") == [()]
     assert read_place("payload.metrics[1].'metric'.name") == ("payload", "metrics", 1, "metric", "name")
-    with pytest.raises(BadPath):
-        read_place("payload.metrics[*].name")
+    for text in ("payload.metrics[*].name", "payload.metrics[-1]", "1", "a|b", "(a|b).c"):
+        with pytest.raises(BadPath):
+            read_place(text)
 
 
 @pytest.mark.parametrize(
@@ -274,6 +281,10 @@ def test_what_is_no_path_is_told_with_the_place(text: str, position: int, expect
         compile_path(text)
     assert f"at character {position}: expected" in str(error.value)
     assert expected in str(error.value)
+
+
+def test_only_what_nests_counts_as_nested() -> None:
+    assert compile_path("(a[?b])|" * 100 + "(((size)))")({"size": 1}) == [1]
 
 
 SIGNS = st.sampled_from(
