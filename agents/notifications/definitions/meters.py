@@ -101,7 +101,7 @@ def read_meters(places: Sequence[Path], *, source: str) -> MeterDefinitions:
                     )
                 else:
                     here[definition.name] = (definition, path, line)
-            mistakes += found.found
+            mistakes += sorted(found.found, key=lambda mistake: mistake.line)
         for name, (definition, _, _) in reversed(here.items()):
             chosen.setdefault(name, definition)
     if mistakes:

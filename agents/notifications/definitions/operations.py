@@ -5,7 +5,8 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
+from decimal import Context, Decimal, DecimalException, DivisionByZero, Inexact, InvalidOperation, Overflow
+from math import isfinite
 from typing import Any
 
 __all__ = ["FUNCTIONS", "MISSING", "calculate", "comparing", "number_of", "plain_number"]
@@ -14,8 +15,8 @@ __all__ = ["FUNCTIONS", "MISSING", "calculate", "comparing", "number_of", "plain
 MISSING: Any = object()
 
 # Sums and products are exact or are not at all; a quotient that does not end has 28 digits.
-_exact = Context(prec=256, traps=[InvalidOperation, Overflow, Inexact])
-_quotients = Context(prec=28, traps=[InvalidOperation, Overflow])
+_exact = Context(prec=256, Emax=1000, Emin=-1000, traps=[InvalidOperation, Overflow, Inexact])
+_quotients = Context(prec=28, traps=[InvalidOperation, DivisionByZero, Overflow])
 _matches_number = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII).fullmatch
 
 
@@ -25,7 +26,7 @@ def number_of(value: Any) -> int | Decimal | None:
         return None
     if isinstance(value, int | Decimal):
         return value
-    return Decimal(repr(value)) if isinstance(value, float) else None
+    return Decimal(repr(value)) if isinstance(value, float) and isfinite(value) else None
 
 
 def text_number_of(value: Any) -> int | Decimal | None:
@@ -37,8 +38,6 @@ def text_number_of(value: Any) -> int | Decimal | None:
 
 def plain_number(number: Decimal) -> int | Decimal:
     """Without zeros at the end; whole numbers as int."""
-    if not number.is_finite() or abs(number.adjusted()) > 400:
-        return number
     return int(number) if number == number.to_integral_value() else number.normalize(_exact)
 
 

@@ -177,17 +177,17 @@ def _compile_path(path: Path) -> Locate:
     return locate
 
 
-def _compile_values(expression: Expression) -> Callable[[Node, Node], list[Any]]:
-    """The same without locations."""
+def _compile_values(expression: Expression) -> Callable[[Any, Any], list[Any]]:
+    """The same without locations, from the value at hand and the document to values."""
     if isinstance(expression, Literal):
         literal = [expression.value]
-        return lambda node, root: literal
+        return lambda value, document: literal
     names = _plain_names(expression)
     if names is not None:
         values, from_root = _field_getters(names)[1], expression.start == "$"
-        return lambda node, root: values((root if from_root else node)[1])
+        return lambda value, document: values(document if from_root else value)
     locate = _compile(expression)
-    return lambda node, root: [value for _, value in locate(node, root)]
+    return lambda value, document: [found for _, found in locate((None, value), (None, document))]
 
 
 def _compile_arithmetic(arithmetic: Arithmetic) -> Locate:
@@ -196,9 +196,10 @@ def _compile_arithmetic(arithmetic: Arithmetic) -> Locate:
     first_is_literal = isinstance(arithmetic.first, Literal)
 
     def locate(node: Node, root: Node) -> list[Node]:
-        values, is_literal = first(node, root), first_is_literal
+        value, document = node[1], root[1]
+        values, is_literal = first(value, document), first_is_literal
         for sign, operand, operand_is_literal in rest:
-            values = _calculate_all(sign, values, operand(node, root), is_literal, operand_is_literal)
+            values = _calculate_all(sign, values, operand(value, document), is_literal, operand_is_literal)
             is_literal = is_literal and operand_is_literal
         return [(None, value) for value in values]
 
@@ -301,26 +302,36 @@ def _below_walk(inner: Step) -> Walk:
 
 def _filter_walk(conditions: tuple[Condition, ...]) -> Walk:
     tests = [_compile_condition(condition) for condition in conditions]
+    first, others = tests[0], tests[1:]
 
     def walk(nodes: list[Node], root: Node) -> list[Node]:
-        children = [child for node in nodes for child in _children(node)]
-        for holds in tests:
-            children = [child for child in children if holds(child, root)]
+        document = root[1]
+        children = [child for node in nodes for child in _children(node) if first(child[1], document)]
+        for test in others:
+            children = [child for child in children if test(child[1], document)]
         return children
 
     return walk
 
 
-def _compile_condition(condition: Condition) -> Callable[[Node, Node], bool]:
+def _compile_condition(condition: Condition) -> Callable[[Any, Any], bool]:
     values = _compile_values(condition.path)
     if not condition.comparison:
-        return lambda node, root: bool(values(node, root))
+        return lambda value, document: bool(values(value, document))
     is_wanted = comparing(condition.comparison, condition.value)
+    names = _plain_names(condition.path)
+    if names is None or condition.path.start == "$":
+        return lambda value, document: any(map(is_wanted, values(value, document)))
 
-    def holds(node: Node, root: Node) -> bool:
-        return any(map(is_wanted, values(node, root)))
+    def test(value: Any, document: Any) -> bool:
+        try:
+            for name in names:
+                value = value[name]
+        except (KeyError, TypeError):
+            return False
+        return is_wanted(value)
 
-    return holds
+    return test
 
 
 def _call_walk(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Walk:
