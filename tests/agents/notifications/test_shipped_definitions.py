@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+from copy import copy
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agents.compute.domain_xml import Description
+from agents.compute.metadata import describe_resources
+from agents.compute.nova import Flavor, NovaRecord
 from agents.notifications.definitions.events import EventDefinitions
 from agents.notifications.definitions.meters import MeterDefinitions
 from agents.notifications.notification import Notification
 from agents.notifications.unpacking import unpack
-from metering.messages import Letter, from_microseconds
+from metering.messages import Letter, SampleCheck, event_problem, from_microseconds
+from metering.queries.filters import metadata_paths
 from tests.support.notifications import (
     CASES,
     DATA,
     LEGACY,
+    ROOT,
     VERSIONED,
     contained,
     make_event,
@@ -61,14 +70,17 @@ instance.volume_attach.end metrics.update volume.usage
 """
 
 
-@pytest.fixture(scope="module")
+SHIPPED_METERS, SHIPPED_EVENTS = shipped_meters(), shipped_events()
+
+
+@pytest.fixture
 def meters() -> MeterDefinitions:
-    return shipped_meters()
+    return SHIPPED_METERS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def events() -> EventDefinitions:
-    return shipped_events()
+    return SHIPPED_EVENTS
 
 
 def test_nothing_in_the_shipped_files_is_dead(meters: MeterDefinitions, events: EventDefinitions) -> None:
@@ -102,16 +114,43 @@ def test_events_of_each_service(case: dict[str, Any], events: EventDefinitions) 
 
 
 def test_every_kind_of_notification_is_tried_here() -> None:
-    tried = {case.values[0]["event_type"] for case in CASES}
-    tried |= {json.loads(path.read_text())["event_type"] for path in [*LEGACY.values(), *VERSIONED.values()]}
+    tried = {each.event_type for each in every_notification()}
     assert [
         glob for glob in KNOWN_EVENT_TYPES.split() if not any(fnmatchcase(event_type, glob) for event_type in tried)
     ] == []
 
 
+def told_in_docs() -> list[tuple[list[str], list[str]]]:
+    """Event types and meters, both globs, of each row of the table in docs/events.md."""
+    _, _, section = (ROOT / "docs" / "events.md").read_text().partition("## What is made of which notification")
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+    return [(re.findall("`([^`]+)`", types), re.findall("`([^`]+)`", meters)) for types, meters in rows]
+
+
+def matches_any(text: str, globs: list[str]) -> bool:
+    return any(fnmatchcase(text, glob) for glob in globs)
+
+
+def test_the_table_in_the_docs_is_what_happens(meters: MeterDefinitions) -> None:
+    table = told_in_docs()
+    seen: list[set[str]] = [set() for _ in table]
+    for each in every_notification():
+        rows = [number for number, (types, _) in enumerate(table) if matches_any(each.event_type, types)]
+        assert len(rows) <= 1, f"{each.event_type} stands in {len(rows)} rows"
+        # The last row is for all that stands in no other.
+        seen[rows[0] if rows else -1] |= {sample.meter.name for sample in make_samples(meters, each, [])}
+    for (types, named), made in zip(table, seen, strict=True):
+        assert [name for name in made if not matches_any(name, named)] == [], types
+        assert [glob for glob in named if not any(fnmatchcase(name, glob) for name in made)] == [], types
+
+
+def every_notification() -> list[Notification]:
+    stored_ones = [stored(path) for path in [*LEGACY.values(), *VERSIONED.values()]]
+    return [notification_of(case.values[0]) for case in CASES] + stored_ones
+
+
 def test_every_definition_is_tried_here(meters: MeterDefinitions, events: EventDefinitions) -> None:
-    everything = [notification_of(case.values[0]) for case in CASES]
-    everything += [stored(path) for path in [*LEGACY.values(), *VERSIONED.values()]]
+    everything = every_notification()
     never = []
     for definition in meters.definitions:
         alone = MeterDefinitions([definition], source="openstack")
@@ -340,7 +379,6 @@ def test_both_formats_of_an_action_come_to_the_same_under_one_key(
         "image.id",
         "instance_host",
         "availability_zone",
-        "os_type",
         "user_metadata",
     )
     assert contained(old[0].resource.metadata, dict.fromkeys(grouped_by)) == contained(
@@ -361,3 +399,95 @@ def test_both_formats_of_an_action_come_to_the_same_under_one_key(
     assert contained(traits_of(events, legacy), dict.fromkeys(told)) == contained(
         traits_of(events, versioned), dict.fromkeys(told)
     )
+
+
+def test_polled_and_notified_samples_of_an_instance_are_described_alike(meters: MeterDefinitions) -> None:
+    message = json.loads(LEGACY["compute.instance.exists"].read_text())
+    sent, notified = message["payload"], make_samples(meters, notification(message))[0].resource
+    polled = describe_resources(
+        Description(
+            name="instance-0000002f",
+            os_type="hvm",
+            architecture=sent["architecture"],
+            vcpus=sent["vcpus"],
+            memory_mib=sent["memory_mb"],
+            balloon_period_seconds=10,
+            disks=(),
+            nics=(),
+            nova=NovaRecord(
+                display_name=sent["display_name"],
+                project=sent["tenant_id"],
+                user=sent["user_id"],
+                flavor=Flavor(
+                    id=sent["instance_flavor_id"],
+                    name=sent["instance_type"],
+                    vcpus=sent["vcpus"],
+                    ram_mib=sent["memory_mb"],
+                    disk_gib=sent["root_gb"],
+                    ephemeral_gib=sent["ephemeral_gb"],
+                    swap_mib=0,
+                ),
+                image_id=sent["image_meta"]["base_image_ref"],
+                image_name="debian-12",
+                image_meta={"os_distro": "debian", "os_version": "12", "os_type": "linux"},
+            ),
+        ),
+        instance_id=sent["instance_id"],
+        node=sent["host"],
+        state=1,
+    ).instance
+    assert (polled.id, polled.source, polled.project, polled.user) == (
+        notified.id,
+        notified.source,
+        notified.project,
+        notified.user,
+    )
+    others = {
+        name: next(
+            (value for path in metadata_paths(name) if (value := look_up(polled.metadata, path)) is not None), None
+        )
+        for name in notified.metadata
+    }
+    only_notified = {name for name, other in others.items() if other is None}
+    assert only_notified == {"availability_zone", "created_at", "launched_at", "user_metadata"}
+    assert {name: notified.metadata[name] for name in others if name not in only_notified} == {
+        name: other for name, other in others.items() if name not in only_notified
+    }
+
+
+def look_up(metadata: Any, path: tuple[str, ...]) -> Any:
+    for level in path:
+        metadata = metadata.get(level) if isinstance(metadata, dict) else None
+    return metadata
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=300),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def spoiled(value: Any, draw: st.DrawFn) -> Any:
+    """The value with one place in it, or all of it, replaced by anything."""
+    if isinstance(value, dict | list) and value and draw(st.integers(0, 4)):
+        place = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
+        copied = copy(value)
+        copied[place] = spoiled(value[place], draw)
+        return copied
+    return draw(json_values)
+
+
+@given(case=st.sampled_from([case.values[0] for case in CASES]), data=st.data())
+def test_whatever_a_payload_holds_nothing_comes_of_it_that_cannot_travel(case: dict[str, Any], data: Any) -> None:
+    payload = spoiled(case["payload"], data.draw)
+    arrived = notification_of({**case, "payload": payload})
+    check = SampleCheck()
+    for sample in make_samples(SHIPPED_METERS, arrived, []):
+        assert check.problem_with(sample) == ""
+    event = SHIPPED_EVENTS.event(arrived, report=lambda event_type, what: None)
+    assert event is None or event_problem(event) == ""
