@@ -29,8 +29,10 @@ QUEUES = {
     "compute": _Queue("agent"),
     "central": _Queue("agent"),
     "transform": _Queue("agent"),
+    "notifier": _Queue("agent"),
     "collector": _Queue("server"),
     "store": _Queue("server", on_server_broker=True),
+    "alarms": _Queue("server", on_server_broker=True),
 }
 # A quorum queue is on disk and on several brokers. From RabbitMQ 4 on it drops a message after 20 deliveries unless told otherwise, and a
 # store that is away for a night makes more; -1, its word for no limit, means one delivery to older ones. On Redis all this means nothing.

@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "metering",
     "agents",
+    "alarms",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

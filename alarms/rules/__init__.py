@@ -1,0 +1,1 @@
+"""What each type of alarm means, purely: no store, no clock, no I/O."""
