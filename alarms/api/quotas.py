@@ -88,6 +88,7 @@ def _parse(body: Any) -> tuple[str, list[int]]:
     check_texts("data", body)
     with as_refusals():
         fields = Fields.of(body, path="data", known=("project_id", "quotas"))
+        fields.required("quotas")
         entries = fields.entries("quotas", most=_MOST_ENTRIES)
         return fields.text("project_id"), [_parse_entry(entry) for entry in entries]
 
