@@ -114,7 +114,8 @@ def _record(
         type=type,
         detail=dict(detail),
         user_id=caller.username,
-        project_id=caller.project,
+        # Who belongs to several projects acts for the alarm's.
+        project_id=caller.project or (None if caller.is_operator else alarm.project_id),
         on_behalf_of=alarm.project_id,
         severity=severity,
         recorded_at=now,
