@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 
 import pytest
+from django.db import connection
 
 from alarms.models import Alarm, AlarmChange, Schedule
 
-from .conftest import assert_refused, definition, make, put
+from .conftest import Caller, assert_refused, definition, make, put
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -132,3 +135,29 @@ def test_each_change_raises_the_version_and_is_due_at_once(member):
     put(member, f"{path}/state", '"ok"')
     assert Alarm.objects.get().version == 3
     assert AlarmChange.objects.count() == 3
+
+
+def test_changes_at_one_time_are_one_after_the_other(store):
+    member = Caller("member", "p1")
+    path = f"/v2/alarms/{make(member, name='0')['alarm_id']}"
+
+    def change(number: int) -> None:
+        put(Caller("member"), path, definition(name=str(number)))
+        connection.close()
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(1, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    names = [json.loads(row["detail"])["name"] for row in member.rows(f"{path}/history")]
+    assert sorted(names) == list("0123456")
+    assert Alarm.objects.get().version == 7
+    assert member.rows(path)["name"] == names[0]
+
+
+def test_a_page_of_alarms_leads_to_each_of_them(member):
+    alarm = make(member, alarm_actions=["http://a.example/"])
+    page = member.client.get("/v2/alarms", headers={"Accept": "text/html"}).content.decode()
+    assert f'<a href="http://testserver/v2/alarms/{alarm["alarm_id"]}">busy</a>' in page
+    assert "<th>state</th><th>severity</th><th>enabled</th>" in page
