@@ -52,15 +52,16 @@ def replace_alarm(alarm_id: str, wanted: Definition, caller: Caller) -> Alarm:
         if project != alarm.project_id:
             check_quota(project=project, user=user)
         alarm.project_id, alarm.user_id = project, user
-        if wanted.rule != alarm.rule or wanted.type != alarm.type:
-            alarm.memory = {}
         if wanted.state != alarm.state:
             alarm.state, alarm.state_reason, alarm.state_at = wanted.state, _MANUALLY, now
         _define(alarm, wanted, now)
         alarm.version += 1
         check_references(alarm)
-        alarm.save()
         after = stored_shape(alarm)
+        if (after["type"], after["rule"]) != (before["type"], before["rule"]):
+            # What the evaluator remembers is of another rule.
+            alarm.memory = {}
+        alarm.save()
         changed = {name: value for name, value in after.items() if value != before[name] and name not in _TIMES}
         if changed:
             _record(
