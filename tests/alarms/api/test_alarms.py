@@ -248,3 +248,8 @@ def test_aodhs_health_check_answers(db):
     from django.test import Client
 
     assert Client().get("/healthcheck").status_code == 200
+
+
+def test_evaluations_are_not_counted_and_that_is_said(member):
+    for path in ("/v2/metrics", "/v2/metrics?all_projects=true"):
+        assert_refused(member.get(path), 403, "RBAC Authorization Failed: evaluations are not counted here")
