@@ -43,9 +43,10 @@ _PHASES = frozenset({"start", "end"})
 
 
 def unwrap(payload: Any, depth: int = 0) -> Any:
-    """The payload with each of Nova's versioned objects replaced by its data, names and versions dropped.
+    """The payload with each of Nova's versioned objects replaced by its data.
 
-    A payload without such objects comes back itself, uncopied.
+    Versions are not looked at: what a later one no longer has is a gap that definitions report. A payload without such objects comes
+    back itself, uncopied.
     """
     if depth > _MAX_DEPTH:
         return payload

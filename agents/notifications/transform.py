@@ -35,6 +35,7 @@ from metering.messages import (
     seal_bundle,
 )
 
+from .neutron import each_of
 from .notification import Notification
 from .unpacking import hide_tokens, unpack
 
@@ -95,8 +96,7 @@ class Transform:
         units, events, refusals = [], [], []
         for letter in bundle.letters:
             try:
-                notification = unpack(letter)
-                samples, event = self._make(rules, notification)
+                made = [(each.origin, *self._make(rules, each)) for each in each_of(unpack(letter))]
             except MessageRefused as refusal:
                 refusals.append(self._refusal(bundle, letter, refusal.code, refusal.detail))
                 continue
@@ -104,10 +104,8 @@ class Transform:
                 logger.exception("a notification could not be converted")
                 refusals.append(self._refusal(bundle, letter, "internal_error", f"{type(error).__name__}: {error}"))
                 continue
-            if samples:
-                units.append(Unit(notification.origin, samples))
-            if event:
-                events.append(event)
+            units += [Unit(origin, samples) for origin, samples, _ in made if samples]
+            events += [event for _, _, event in made if event]
         delivery = run_samples(rules.pipelines, units, state=self._state, polled=False, report=self._problems.report)
         routed = route_events(rules.pipelines, events)
         # A letter that the quarantine released has no time of its own.

@@ -48,7 +48,6 @@ class _Fields(msgspec.Struct):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_fields = msgspec.json.Decoder(_Fields).decode
-_decode_context = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode_any = msgspec.json.Encoder().encode
 
@@ -58,14 +57,13 @@ def unpack(letter: Letter) -> Notification:
     text = _inner(_uncompressed(letter))
     try:
         fields = _decode_fields(text)
-        payload = _decode_any(fields.payload)
-        ctxt = _context(text)
+        message = _decode_any(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadNotification(f"no notification: {error}: {_start(text)}") from error
     if not fields.message_id or len(fields.message_id) > 255:
         raise BadNotification(f"message_id {fields.message_id!r:.80}: expected text of at most 255 characters")
-    payload, raw = _without_secrets(fields, payload)
-    payload = nova.unwrap(payload)
+    payload, raw = _without_secrets(fields, message.get("payload"))
+    payload, ctxt = nova.unwrap(payload), _context(message)
     return Notification(
         message_id=fields.message_id,
         origin=nova.origin_of(fields.event_type, payload, ctxt) or fields.message_id,
@@ -100,10 +98,10 @@ def _inner(body: bytes) -> bytes:
     return envelope.message.encode("utf-8", "replace")
 
 
-def _context(text: bytes) -> dict[str, Any]:
+def _context(message: dict[str, Any]) -> dict[str, Any]:
     return {
-        name.removeprefix(_CONTEXT): _decode_any(value)
-        for name, value in _decode_context(text).items()
+        name.removeprefix(_CONTEXT): value
+        for name, value in message.items()
         if name.startswith(_CONTEXT) and name.removeprefix(_CONTEXT) not in _SECRETS
     }
 

@@ -5,13 +5,14 @@ The collector does not wait for an accumulator at the end of a chain: it gets wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agents.contract import Report, Sample, Transformer
 from metering.messages import SampleCheck
 
 from .definition import Pipeline
+from .packing import pack, unpack
 from .transformers.accumulator import Accumulator
 
 __all__ = ["DERIVED", "Chain", "Made", "Output", "States", "resource_of"]
@@ -67,11 +68,21 @@ class Chain:
             self._send(group, states[resource], output, positions=positions)
         return output
 
-    def due(self, states: States) -> int | None:
-        """When the first of the states wants to be flushed (µs UTC)."""
-        both = zip(self._transformers, states, strict=True)
-        dues = [transformer.due(state) for transformer, state in both if state is not None]
-        return min((due for due in dues if due is not None), default=None)
+    def remember(self, states: States) -> tuple[bytes, int]:
+        """The states as bytes, b"" where there is nothing to remember, and when they want to be flushed (µs UTC, 0 for never)."""
+        both = [both for both in zip(self._transformers, states, strict=True) if both[1] is not None]
+        if not both:
+            return b"", 0
+        try:
+            dues = [transformer.due(state) for transformer, state in both]
+            return pack(states), min((due for due in dues if due is not None), default=0)
+        except Exception as error:  # a plugin's state that is no plain data
+            self._report("state", f"{type(error).__name__}: {error}")
+            return b"", 0
+
+    def recall(self, remembered: bytes) -> States:
+        """The states again."""
+        return unpack(remembered) if remembered else [None] * len(self._transformers)
 
     def flush(self, states: States, *, now: int) -> Output:
         """Release what has been held long enough; what a transformer releases goes through those behind it."""
@@ -79,10 +90,7 @@ class Chain:
         for step, transformer in enumerate(self._transformers):
             if states[step] is None:
                 continue
-            try:
-                states[step], samples = transformer.flush(states[step], now, self._report)
-            except Exception as error:
-                states[step], samples = self._fault(transformer, error)
+            samples = self._step(step, states, lambda state, step=transformer: step.flush(state, now, self._report))
             if samples:
                 self._send(samples, states, output, first_step=step + 1)
         return output
@@ -99,15 +107,25 @@ class Chain:
         for step in range(first_step, len(self._transformers)):
             if step == self._collector_step:
                 output.collector.extend(self._made(samples, positions))
-            transformer = self._transformers[step]
-            try:
-                states[step], samples = transformer.transform(states[step], samples, self._report)
-            except Exception as error:
-                states[step], samples = self._fault(transformer, error)
+            transform = self._transformers[step].transform
+            samples = self._step(
+                step, states, lambda state, given=samples, do=transform: do(state, given, self._report)
+            )
         made = self._made(samples, positions)
         if first_step <= self._collector_step == len(self._transformers):
             output.collector.extend(made)
         output.outgoing.extend(made)
+
+    def _step(self, step: int, states: States, work: Callable[[Any], tuple[Any, list[Sample]]]) -> list[Sample]:
+        """What the transformer gives. A plugin's fault must stop nobody else; what it remembered may be half changed, so it begins anew."""
+        try:
+            states[step], samples = work(states[step])
+            if not all(isinstance(sample, Sample) for sample in samples):
+                raise TypeError("it gave something that is no sample")
+        except Exception as error:
+            self._report(type(self._transformers[step]).__name__, f"{type(error).__name__}: {error}")
+            states[step], samples = None, []
+        return list(samples)
 
     def _made(self, samples: Sequence[Sample], positions: Mapping[int, int]) -> list[Made]:
         made = []
@@ -121,11 +139,6 @@ class Chain:
             else:
                 made.append(Made(sample, position))
         return made
-
-    def _fault(self, transformer: Transformer, error: Exception) -> tuple[None, list[Sample]]:
-        # A plugin's fault must not stop the others. What it remembered may be half changed: it begins anew.
-        self._report(type(transformer).__name__, f"{type(error).__name__}: {error}")
-        return None, []
 
 
 def _end_of_changes(transformers: Sequence[Transformer]) -> int:

@@ -23,6 +23,7 @@ from .exact import CalculationFailed
 __all__ = ["BadExpression", "Expression", "compile_expression"]
 
 _MAX_LENGTH = 1_000
+_MAX_DEPTH = 60
 _MAX_EXPONENT = 999
 _FIELDS = ("volume", "resource_metadata")
 _METER = re.compile(r"\$\(\s*([^()\s]+)\s*\)")
@@ -61,10 +62,7 @@ def compile_expression(text: str, *, of_meters: bool) -> Expression:
     if of_meters:
         text = _METER.sub(lambda match: f" meter__{meters.index(match[1])}", text)
     compiler = _Compiler(text.strip(), roots if of_meters else None)
-    try:
-        evaluate = compiler.compile(_parse(text.strip()))
-    except RecursionError as error:
-        raise BadExpression("nested too deeply") from error
+    evaluate = compiler.compile(_parse(text.strip()))
     return Expression(evaluate, meters=meters, is_constant=not compiler.has_names)
 
 
@@ -73,7 +71,7 @@ def _parse(text: str) -> ast.expr:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, OverflowError) as error:
+    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
         raise BadExpression("expected an arithmetic expression") from error
 
 
@@ -83,9 +81,18 @@ class _Compiler:
     def __init__(self, source: str, meters: Mapping[str, str] | None) -> None:
         self._source = source
         self._meters = meters
+        self._depth = 0
         self.has_names = False
 
     def compile(self, node: ast.expr) -> Evaluate:
+        if self._depth >= _MAX_DEPTH:
+            raise BadExpression("nested too deeply")
+        self._depth += 1
+        evaluate = self._compile(node)
+        self._depth -= 1
+        return evaluate
+
+    def _compile(self, node: ast.expr) -> Evaluate:
         if isinstance(node, ast.Constant):
             return self._constant(node)
         if isinstance(node, ast.Name | ast.Attribute):
@@ -161,8 +168,8 @@ class _Compiler:
 
     def _refusal(self, node: ast.expr, expected: str) -> BadExpression:
         part = ast.get_source_segment(self._source, node) or ""
-        for name, meter in (self._meters or {}).items():
-            part = part.replace(name, f"$({meter})")
+        for name, meter in reversed((self._meters or {}).items()):
+            part = part.replace(f" {name}", f"$({meter})").replace(name, f"$({meter})")
         return BadExpression(f"{part[:80]!r} is not allowed: {expected}")
 
 

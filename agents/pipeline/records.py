@@ -10,12 +10,17 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
+from backports import zstd
+
 from metering.messages import Meter, Sample
 
 from .chain import DERIVED, Made, Output
 from .packing import pack, pack_sample, unpack, unpack_sample
 
 __all__ = ["OtherUnit", "pack_output", "unpack_output"]
+
+_ZSTD_LEVEL = 1
+_WORTH_COMPRESSING = 1_000
 
 
 class OtherUnit(Exception):
@@ -27,12 +32,13 @@ def pack_output(output: Output, samples: Sequence[Sample]) -> bytes:
     positions = {id(sample.resource): position for position, sample in enumerate(samples)}
     collector = [_entry(made, positions) for made in output.collector]
     outgoing = [_entry(made, positions) for made in output.outgoing]
-    return pack([_digest(samples), collector, None if outgoing == collector else outgoing])
+    packed = pack([_digest(samples), collector, None if outgoing == collector else outgoing])
+    return packed if len(packed) < _WORTH_COMPRESSING else zstd.compress(packed, _ZSTD_LEVEL)
 
 
 def unpack_output(data: bytes, samples: Sequence[Sample]) -> Output:
     """Raises OtherUnit."""
-    digest, collector, outgoing = unpack(data)
+    digest, collector, outgoing = unpack(data if data.startswith(b"[") else zstd.decompress(data))
     if digest != _digest(samples):
         raise OtherUnit
     found = [_made(entry, samples) for entry in collector]

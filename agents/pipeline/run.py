@@ -88,7 +88,7 @@ def flush(pipelines: Pipelines, *, now: int, state: TransformState, report: Repo
         if pipeline is None:
             report(released.pipeline_name, "there is no such pipeline any more: what its transformers held is dropped")
         else:
-            _deliver_derived(pipeline, released.key, released.output, delivery)
+            _deliver_output(pipeline, released.key, released.output, delivery, {})
     return delivery
 
 
@@ -139,35 +139,32 @@ def _run_all(jobs: Sequence[Job], state: TransformState | None, report: Report) 
 
 
 def _deliver_unit(unit: Unit, outputs: list[tuple[Job, Output]], delivery: Delivery, *, polled: bool) -> None:
-    """The measured samples first, each once to each place, then what was derived, pipeline by pipeline."""
-    collected: set[int] = set()
-    outgoing: dict[str, set[int]] = {}
+    collecting = [output.collector for job, output in outputs if COLLECTOR in job.pipeline.publishers]
+    measured = sorted({made.position for part in collecting for made in part if made.position != DERIVED})
+    if measured and not polled:
+        delivery.collector.append(Unit(unit.key, [unit.samples[position] for position in measured]))
+    sent: dict[str, set[int]] = {}
     for job, output in outputs:
-        for url in job.pipeline.publishers:
-            if url == COLLECTOR:
-                collected.update(made.position for made in output.collector if made.position != DERIVED)
-            else:
-                outgoing.setdefault(url, set()).update(m.position for m in output.outgoing if m.position != DERIVED)
-    if collected and not polled:
-        delivery.collector.append(Unit(unit.key, [unit.samples[position] for position in sorted(collected)]))
-    for url, positions in outgoing.items():
-        sent = delivery.outgoing.setdefault(url, [])
-        sent += [Outgoing(_id_of(unit.key, position), unit.samples[position]) for position in sorted(positions)]
-    for job, output in outputs:
-        _deliver_derived(job.pipeline, unit.key, output, delivery)
+        _deliver_output(job.pipeline, unit.key, output, delivery, sent)
 
 
-def _deliver_derived(pipeline: Pipeline, unit_key: str, output: Output, delivery: Delivery) -> None:
+def _deliver_output(
+    pipeline: Pipeline, unit_key: str, output: Output, delivery: Delivery, sent: dict[str, set[int]]
+) -> None:
+    """What was derived, to all; and to others than the collector the measured samples too, each to each place once."""
     key = _derived_key(unit_key, pipeline.name)
     collector = [made.sample for made in output.collector if made.position == DERIVED]
-    outgoing = [made.sample for made in output.outgoing if made.position == DERIVED]
     for url in pipeline.publishers:
         if url == COLLECTOR:
             if collector:
                 delivery.collector.append(Unit(key, collector))
-        elif outgoing:
-            sent = [Outgoing(_id_of(key, number), sample) for number, sample in enumerate(outgoing)]
-            delivery.outgoing.setdefault(url, []).extend(sent)
+            continue
+        places = sent.setdefault(url, set())
+        for number, (sample, position) in enumerate(output.outgoing):
+            if position not in places:
+                id = _id_of(key, number) if position == DERIVED else _id_of(unit_key, position)
+                delivery.outgoing.setdefault(url, []).append(Outgoing(id, sample))
+        places.update(made.position for made in output.outgoing if made.position != DERIVED)
 
 
 def _derived_key(unit_key: str, pipeline_name: str) -> str:

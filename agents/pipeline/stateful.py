@@ -126,7 +126,7 @@ class _Attempt:
             return self._again(job)
         digest = job.pipeline.digest
         chain = self._chains.setdefault(digest, Chain(job.pipeline, self._report))
-        states = {resource: self._states_of(job.pipeline, (digest, _digest(*resource))) for resource in job.resources}
+        states = {resource: self._states_of((digest, _digest(*resource))) for resource in job.resources}
         output = chain.run(job.measured, states)
         self.records[job.record] = pack_output(output, job.samples)
         return output
@@ -141,9 +141,9 @@ class _Attempt:
             self._report(job.pipeline.name, text)
             return Output([], [])
 
-    def _states_of(self, pipeline: Pipeline, id: StateId) -> States:
+    def _states_of(self, id: StateId) -> States:
         if id not in self._states:
-            self._states[id] = _states_in(self._loaded[id], pipeline)
+            self._states[id] = self._chains[id[0]].recall(self._loaded[id].value)
         return self._states[id]
 
     def changes(self) -> dict[StateId, Change]:
@@ -165,8 +165,8 @@ def release_due(pipelines: Sequence[Pipeline], *, now: int, state: TransformStat
     taken = state.take_released(now=now, limit=_MOST_RELEASED)
     released = []
     for id, data in taken.items():
-        name, key, output = unpack(data)
-        released.append(Released(id, name, key, unpack_output(output.encode(), ())))
+        head, _, output = data.partition(b"\n")
+        released.append(Released(id, *unpack(head), unpack_output(output, ())))
     return released
 
 
@@ -177,25 +177,21 @@ def _flush(pipeline: Pipeline, ids: list[StateId], now: int, state: TransformSta
     chain = Chain(pipeline, lambda where, what: reports.append((where, what)))
     changes, released = {}, {}
     for id in ids:
-        states = _states_in(loaded[id], pipeline)
+        states = chain.recall(loaded[id].value)
         output = chain.flush(states, now=now)
         changes[id] = _change(chain, loaded[id], states)
         if output.collector or output.outgoing:
             # The stamp is that of one version of one state: nobody else ever releases from it.
             key = f"flush:{_digest(*id, loaded[id].stamp.hex())}"
-            released[_digest(key)] = pack([pipeline.name, key, pack_output(output, ()).decode()])
+            released[_digest(key)] = pack([pipeline.name, key]) + b"\n" + pack_output(output, ())
     if state.commit(changes, released=released, now=now):
         for where, what in reports:
             report(where, what)
 
 
-def _states_in(loaded: Loaded, pipeline: Pipeline) -> States:
-    return unpack(loaded.value) if loaded.value else [None] * len(pipeline.transformers)
-
-
 def _change(chain: Chain, loaded: Loaded, states: States) -> Change:
-    value = pack(states) if any(state is not None for state in states) else b""
-    return Change(loaded.stamp, None if value == loaded.value else value, chain.due(states) or 0)
+    value, due = chain.remember(states)
+    return Change(loaded.stamp, None if value == loaded.value else value, due)
 
 
 def _digest(*parts: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db.backends.utils import CursorWrapper
 
 from metering.messages import Event, Trait, from_microseconds, position_of, to_microseconds
@@ -23,6 +23,7 @@ INSERT INTO metering_event (generated_at, event_type_id, owner_id, id, source, m
 ON CONFLICT DO NOTHING RETURNING id
 """
 _COPY_RAW = "COPY metering_eventraw (generated_at, id, raw) FROM STDIN"
+_encode = msgspec.json.Encoder().encode
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NO_RAW = b"{}"
 
@@ -67,7 +68,7 @@ def insert_events(
 
 
 def _stored_traits(event: Event) -> str:
-    return json.dumps([{trait.name: {trait.type: _stored_value(trait)}} for trait in event.traits], ensure_ascii=False)
+    return _encode([{trait.name: {trait.type: _stored_value(trait)}} for trait in event.traits]).decode()
 
 
 def _stored_value(trait: Trait) -> Any:

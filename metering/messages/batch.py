@@ -131,13 +131,14 @@ def seal_events(
     unit: str = "",
     labels: dict[str, str] | None = None,
 ) -> SealedBatch:
-    """The same of events, which bring their origin keys as their ids. Raises BatchTooLarge, and Malformed as ``event_problem`` tells."""
-    plain = encode_event_body(events)
+    """The same of events, which bring their origin keys as their ids. Raises BatchTooLarge.
+
+    Each must be one that ``event_problem`` finds nothing wrong with: a collector refuses the whole batch otherwise.
+    """
+    plain, root = encode_event_body(events)
     _check_size(len(events), plain, kind="events")
     work = _Work(agent, source, due, made, link, unit, labels or {}, None)
-    return _seal(
-        plain, kind="events", count=len(events), root=EventBody.decode(plain).merkle_root(), key=key, work=work
-    )
+    return _seal(plain, kind="events", count=len(events), root=root, key=key, work=work)
 
 
 class _Work(NamedTuple):

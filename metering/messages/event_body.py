@@ -72,9 +72,12 @@ class EventBody(msgspec.Struct):
         return {(event.source, event.owner()[0]) for event in self.events}
 
 
-def encode_event_body(events: Sequence[Event]) -> bytes:
-    """Encode events in their order."""
-    return _encode(_RawEventBody([msgspec.Raw(_encode(event)) for event in events]))
+def encode_event_body(events: Sequence[Event]) -> tuple[bytes, bytes]:
+    """Events in their order as a body, and its Merkle root."""
+    encoded = [_encode(event) for event in events]
+    return _encode(_RawEventBody([msgspec.Raw(event) for event in encoded])), root_of(
+        [hash_bytes_leaf(event) for event in encoded]
+    )
 
 
 def event_problem(event: Event) -> str:

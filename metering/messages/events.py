@@ -58,8 +58,13 @@ class Event(msgspec.Struct, forbid_unknown_fields=True):
 
     def owner(self) -> tuple[str | None, str | None]:
         """Project and user, None where the event names none."""
-        texts = {trait.name: trait.value or None for trait in self.traits if trait.type == "string"}
-        return texts.get("project_id"), texts.get("user_id")
+        project = user = None
+        for name, type, value in self.traits:
+            if name == "project_id" and type == "string":
+                project = value or None
+            elif name == "user_id" and type == "string":
+                user = value or None
+        return project, user
 
 
 def trait_text(type: TraitType, value: str | int | float | datetime) -> str:

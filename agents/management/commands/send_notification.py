@@ -18,8 +18,10 @@ from agents.broker import publish_bundle
 from agents.definition_files import BadDefinitions
 from agents.keys import BadKeyFile
 from agents.node import own_directory, read_key
+from agents.notifications.neutron import each_of
+from agents.notifications.notification import Notification
 from agents.notifications.unpacking import BadNotification, unpack
-from agents.rules import read_rules
+from agents.rules import Rules, read_rules
 from metering.messages import Bundle, Letter, seal_bundle
 
 
@@ -57,21 +59,25 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         for letter in letters:
             try:
-                notification = unpack(letter)
+                notifications = each_of(unpack(letter))
             except BadNotification as error:
                 raise CommandError(error.detail) from error
-            self.stdout.write(f"{notification.event_type} {notification.message_id} ({notification.priority})")
-            for sample in rules.meters.samples(notification, report=self._report):
-                owner = f"project {sample.resource.project}, user {sample.resource.user}"
-                self.stdout.write(
-                    f"  sample  {sample.meter.name} = {sample.volume} {sample.meter.unit} ({sample.meter.type}) "
-                    f"of {sample.resource.id}, {owner}"
-                )
-            event = rules.events.event(notification, report=self._report)
-            if event:
-                self.stdout.write(f"  event   {event.type}")
-                for trait in event.traits:
-                    self.stdout.write(f"    {trait.name} = {trait.value} ({trait.type})")
+            for notification in notifications:
+                self._show_one(rules, notification)
+
+    def _show_one(self, rules: Rules, notification: Notification) -> None:
+        self.stdout.write(f"{notification.event_type} {notification.message_id} ({notification.priority})")
+        for sample in rules.meters.samples(notification, report=self._report):
+            owner = f"project {sample.resource.project}, user {sample.resource.user}"
+            self.stdout.write(
+                f"  sample  {sample.meter.name} = {sample.volume} {sample.meter.unit} ({sample.meter.type}) "
+                f"of {sample.resource.id}, {owner}"
+            )
+        event = rules.events.event(notification, report=self._report)
+        if event:
+            self.stdout.write(f"  event   {event.type}")
+            for trait in event.traits:
+                self.stdout.write(f"    {trait.name} = {trait.value} ({trait.type})")
 
     def _report(self, where: str, what: str) -> None:
         self.stdout.write(f"  {where}: {what}")

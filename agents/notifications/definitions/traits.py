@@ -49,7 +49,9 @@ class TraitDefinition:
             if value is None or (value == "" and type != "string"):
                 continue
             try:
-                return Trait(self.name, type, trait_text(type, _CONVERSIONS[type](value)))
+                # Any text is a trait of this type: most traits are, so nothing more is looked at.
+                text = _text(value) if type == "string" else trait_text(type, _CONVERSIONS[type](value))
+                return Trait(self.name, type, text)
             except (BadTrait, ValueError, OverflowError, RecursionError) as error:
                 tell(f"is left out: {error}")
                 return None
@@ -98,6 +100,8 @@ def _read_trait(name: Any, entry: Any, line: int, mistakes: Mistakes) -> TraitDe
 
 
 def _text(value: Any) -> str:
+    if type(value) is str and value.isascii() and len(value) <= _MAX_TEXT and "\0" not in value:
+        return value
     text = msgspec.json.encode(value).decode() if isinstance(value, list | dict) else str(value)
     text = text[:_MAX_TEXT]
     text.encode()  # half a character raises
@@ -123,7 +127,6 @@ def _float(value: Any) -> Any:
 
 
 _CONVERSIONS: dict[TraitType, Callable[[Any], Any]] = {
-    "string": _text,
     "integer": _integer,
     "float": _float,
     "datetime": read_time,

@@ -93,6 +93,9 @@ def parse_address(url: str) -> Address:
         raise BadAddress(f"publisher {shown!r}: host and port cannot be read") from None
     if parts.fragment or "#" in after:
         raise BadAddress(f"publisher {shown!r}: a '#' ends what is sent; write it as %23")
+    if scheme.host == "required" and "@" in after[len(parts.netloc) :]:
+        # A password with a bare slash or question mark would make its first half the host that it is sent to.
+        raise BadAddress(f"publisher {shown!r}: an '@' after the host; write @ / ? # of a password as %40 %2F %3F %23")
     _check_host(scheme, parts, shown)
     values, rest = _read_query(scheme, parts.query, shown)
     address = Address(
@@ -115,7 +118,7 @@ def parse_address(url: str) -> Address:
 def shown_url(url: str) -> str:
     """The URL as logs and people may see it: no user, no password, no value of a parameter that is not ours."""
     name, _, after = url.partition("://")
-    if "@" in after:
+    if "@" in after and not url.startswith("file:///"):
         # Up to the last one: a password that was not encoded may hold slashes, question marks and whatever else.
         after = f"***@{after[after.rindex('@') + 1 :]}"
     after, hash_sign, _ = after.partition("#")

@@ -109,11 +109,13 @@ class Buffer:
         with self._changed:
             return PublisherState(self._sent, len(self._waiting) + self._in_flight, self._drops.count, self._error)
 
-    def close(self, timeout_seconds: float) -> None:
-        """Send what waits, for at most so long; what is left then is dropped and counted."""
+    def close(self, timeout_seconds: float) -> bool:
+        """Send what waits, for at most so long; what is left then is dropped and counted. Says whether the thread is through with it:
+        one that hangs in a ``send`` is left to itself.
+        """
         with self._changed:
             if self._close_by is not None:
-                return
+                return False
             self._close_by = time.monotonic() + timeout_seconds
             self._resume_at = 0.0
             self._changed.notify()
@@ -127,6 +129,7 @@ class Buffer:
             self._waiting.clear()
             self._waiting_bytes = self._in_flight = 0
             self._drops.tell_at_close()
+        return not (self._thread and self._thread.is_alive())
 
     def _why(self) -> str:
         return f": {self._error}" if self._error else ""
@@ -226,7 +229,7 @@ class Buffer:
 
     def _pause_seconds(self, outcome: Outcome) -> float:
         """Twice as long each time, less up to half of it by chance: many senders shall not come back at once."""
-        doubled = self._limits.first_pause_seconds * 2 ** min(self._failures - 1, 30)
+        doubled = self._limits.first_pause_seconds * 2.0 ** min(self._failures - 1, 30)
         pause_seconds = min(doubled, self._limits.longest_pause_seconds) * random.uniform(0.5, 1.0)
         return max(pause_seconds, min(outcome.pause_seconds, _LONGEST_PUT_OFF_SECONDS))
 

@@ -52,8 +52,8 @@ class BufferedPublisher:
         return self._buffer.state()
 
     def close(self, timeout_seconds: float) -> None:
-        self._buffer.close(timeout_seconds)
-        self.release()
+        if self._buffer.close(timeout_seconds):
+            self.release()
 
 
 def limits_of(address: Address) -> Limits:

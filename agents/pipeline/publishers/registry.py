@@ -54,7 +54,8 @@ def open_publisher(url: str) -> Publisher:
 class Publishers:
     """The publishers of this process. Nothing here raises or waits for a place, but ``close`` and ``keep_only`` for as long as they may.
 
-    Not for several threads: the transform worker does one task at a time.
+    What goes to ``collector://`` is not given here. Sending, keeping and closing are one thread's work; ``states`` and ``report`` may be
+    asked for from another.
     """
 
     def __init__(self) -> None:
@@ -78,7 +79,7 @@ class Publishers:
     def states(self) -> dict[str, PublisherState]:
         """By URL, without credentials; two that look the same then are numbered."""
         states: dict[str, PublisherState] = {}
-        for place in self._places.values():
+        for place in list(self._places.values()):
             name, number = place.shown, 1
             while name in states:
                 number += 1
@@ -88,7 +89,7 @@ class Publishers:
 
     def report(self) -> list[str]:
         """A line for each publisher that fails now, or dropped something since the last report."""
-        return [line for place in self._places.values() if (line := place.report())]
+        return [line for place in list(self._places.values()) if (line := place.report())]
 
     def close(self, timeout_seconds: float) -> None:
         """Close all at once; what cannot be sent in that time is dropped."""

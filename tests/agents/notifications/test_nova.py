@@ -67,6 +67,19 @@ def test_a_payload_nested_without_end_does_no_harm() -> None:
     assert unwrap(payload) is payload
 
 
+SAME_NAMES = """
+create delete power_on power_off pause unpause suspend resume reboot rebuild rescue unrescue restore soft_delete shelve shelve_offload
+unshelve snapshot shutdown evacuate trigger_crash_dump resize
+"""
+
+
+def test_most_actions_have_the_same_name_in_both_formats() -> None:
+    for action in SAME_NAMES.split():
+        key = origin_of(f"compute.instance.{action}.end", legacy(), CTXT)
+        assert key is not None, action
+        assert key == origin_of(f"instance.{action}.end", versioned(), CTXT)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

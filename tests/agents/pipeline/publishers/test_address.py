@@ -24,6 +24,7 @@ from agents.pipeline.publishers.address import BadAddress, masked, parse_address
         "file:///var/log/samples",
         "file:///var/log/samples?max_bytes=1000&backup_count=5&json",
         "file:///var/log/samples?json=True",
+        "file:///var/log/a@b",
         "prometheus://0.0.0.0:9464",
         "prometheus://[::]:9464/metrics?expire_minutes=30&max_series=5",
         "opentelemetryhttp://host",
@@ -59,6 +60,8 @@ def test_a_good_url_has_no_problem(url):
         ("http://[::1/", "host and port cannot be read"),
         ("http://host/a b", "a blank or a control character"),
         ("http://host/a\nb", "a blank or a control character"),
+        ("http://user:12/secret@host/", "an '@' after the host"),
+        ("http://user:Q@0?secret@host/", "write @ / ? # of a password as %40 %2F %3F %23"),
         ("http://host/#x", "write it as %23"),
         ("collector://host", "takes no host"),
         ("collector:///x", "expected collector://"),
@@ -128,6 +131,8 @@ def test_credentials_are_unquoted():
         ("http://host/x?secret", "http://host/x?***"),
         ("ftp://user:secret@host/?secret=1", "ftp://***@host/?secret=***"),
         ("collector://", "collector://"),
+        ("file:///var/log/a@b", "file:///var/log/a@b"),
+        ("http:///user:secret@host", "http://***@host"),
     ],
 )
 def test_nothing_secret_is_shown(url, shown):
@@ -147,3 +152,13 @@ def test_no_text_about_a_url_holds_its_password(password, scheme):
     with pytest.raises(BadAddress) as caught:
         parse_address(url)
     assert secret not in repr(caught.value)
+
+
+@settings(max_examples=300)
+@given(password=passwords)
+def test_a_password_never_moves_the_host_that_things_are_sent_to(password):
+    try:
+        address = parse_address(f"http://user:{password}@host:1/path")
+    except BadAddress:
+        return
+    assert (address.host, address.port, address.path) == ("host", 1, "/path")
