@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -425,3 +427,13 @@ def test_arithmetic_is_that_of_fractions(sign: str, left: Any, right: Any) -> No
         expected = {"+": first + second, "-": first - second, "*": first * second, "/": second and first / second}[sign]
         assert len(results) == 1
         assert abs(Fraction(results[0]) - expected) <= (abs(expected) / 10**27 if sign == "/" else 0)
+
+
+def test_the_paths_of_the_documentation_are_paths() -> None:
+    page = (FilePath(__file__).parents[4] / "docs" / "definitions.md").read_text()
+    table = page.split("| path | finds |")[1].split("\n\n")[0]
+    spans = [span[2].replace("\\|", "|") for span in re.finditer(r"(`{1,2})(?!`) ?(.+?) ?(?<!`)\1(?!`)", table)]
+    paths = [span for span in spans if span.startswith(("$", "payload", "publisher_id"))]
+    assert len(paths) > 15
+    for path in paths:
+        compile_path(path)
