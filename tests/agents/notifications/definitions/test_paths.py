@@ -302,7 +302,7 @@ SIGNS = st.sampled_from(
 
 
 @given(st.lists(SIGNS, max_size=40).map("".join) | st.text(max_size=60))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_any_text_is_a_path_or_a_bad_path_and_any_path_can_be_looked_up(text: str) -> None:
     try:
         getter = compile_path(text)
@@ -393,7 +393,7 @@ def steps(draw: Any) -> tuple[str, Any]:
 
 
 @given(st.lists(steps(), max_size=5), DOCUMENTS)
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_a_compiled_path_finds_what_a_plain_interpreter_finds(path: list[tuple[str, Any]], document: Any) -> None:
     getter = compile_path("$" + "".join(text for text, _ in path))
     expected = [document]
@@ -415,7 +415,7 @@ def exact(value: Any) -> Fraction | None:
 
 
 @given(st.sampled_from("+-*/"), LEAVES, LEAVES)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_arithmetic_is_that_of_fractions(sign: str, left: Any, right: Any) -> None:
     results = compile_path(f"$.a {sign} $.b")({"a": left, "b": right})
     first, second = exact(left), exact(right)
