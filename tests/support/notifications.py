@@ -25,6 +25,10 @@ CASES = [
     for event_type in [case["event_type"], *case.get("like", ())]
 ]
 LEGACY = {path.stem: path for path in sorted((DATA / "legacy").glob("*.json")) if ".wire" not in path.name}
+# What Nova's own code sent of one action in both formats.
+BOTH = list(
+    zip(*(sorted((DATA / "nova-both").glob(f"*.{name}.wire.json")) for name in ("legacy", "versioned")), strict=True)
+)
 VERSIONED = {path.stem: path for path in sorted((DATA / "nova-versioned").glob("*.json"))}
 
 

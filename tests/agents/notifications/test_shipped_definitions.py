@@ -23,6 +23,7 @@ from agents.notifications.unpacking import unpack
 from metering.messages import Letter, SampleCheck, event_problem, from_microseconds
 from metering.queries.filters import metadata_paths
 from tests.support.notifications import (
+    BOTH,
     CASES,
     DATA,
     LEGACY,
@@ -333,72 +334,49 @@ def test_every_versioned_action_of_an_instance_is_metered(action: str, meters: M
     assert set(INSTANCE_METERS) <= set(volumes_of(make_samples(meters, notification(message))))
 
 
-def both_formats(action: str) -> tuple[Notification, Notification]:
-    """One action on one instance, as Nova sends it with ``notification_format = both``."""
-    old = json.loads(LEGACY[f"compute.instance.{action}"].read_text())
-    new = json.loads(VERSIONED[f"instance-{action.replace('.', '-')}"].read_text())
-    context = {name: value for name, value in old.items() if name.startswith("_context_")}
-    data, payload = new["payload"]["nova_object.data"], old["payload"]
-    data |= {
-        "uuid": payload["instance_id"],
-        "image_uuid": payload["image_meta"]["base_image_ref"],
-        **{
-            name: payload[name]
-            for name in ("tenant_id", "user_id", "host", "node", "display_name", "availability_zone", "architecture")
-        },
-        **{name: payload[name] for name in ("os_type", "state", "metadata")},
-        "created_at": "2026-03-14T09:26:12Z",
-        "launched_at": "2026-03-14T09:26:40Z",
-    }
-    data["flavor"]["nova_object.data"] |= {
-        "flavorid": payload["instance_flavor_id"],
-        "name": payload["instance_type"],
-        **{name: payload[name] for name in ("memory_mb", "vcpus", "root_gb", "ephemeral_gb")},
-    }
-    if action == "exists":
-        data["audit_period"]["nova_object.data"] = {
-            "audit_period_beginning": "2026-03-14T09:00:00Z",
-            "audit_period_ending": "2026-03-14T10:00:00Z",
-        }
-    return notification(old), notification(new | context | {"message_id": "m-2", "timestamp": old["timestamp"]})
-
-
-@pytest.mark.parametrize("action", ["create.end", "exists"])
-def test_both_formats_of_an_action_come_to_the_same_under_one_key(
-    action: str, meters: MeterDefinitions, events: EventDefinitions
+@pytest.mark.parametrize("paths", BOTH, ids=lambda paths: paths[1].name.removesuffix(".versioned.wire.json"))
+def test_both_formats_of_an_action_by_nova_s_own_code_come_to_the_same_under_one_key(
+    paths: tuple[Path, Path], meters: MeterDefinitions, events: EventDefinitions
 ) -> None:
-    legacy, versioned = both_formats(action)
+    legacy, versioned = (unpack(Letter(path.read_bytes())) for path in paths)
     assert legacy.message_id != versioned.message_id
     assert legacy.origin == versioned.origin
-    old, new = make_samples(meters, legacy), make_samples(meters, versioned)
-    assert [row_of(sample) for sample in old] == [row_of(sample) for sample in new]
-    grouped_by = (
-        "flavor.name",
-        "flavor.id",
-        "instance_type",
-        "image.id",
-        "instance_host",
-        "availability_zone",
-        "user_metadata",
+    assert legacy.origin.startswith("nova/")
+    old, new = make_samples(meters, legacy, []), make_samples(meters, versioned, [])
+    assert old
+    assert list(map(row_of, old)) == list(map(row_of, new))
+    grouped_by = dict.fromkeys(
+        ("flavor.name", "flavor.id", "instance_type", "image.id", "instance_host", "availability_zone", "user_metadata")
     )
-    assert contained(old[0].resource.metadata, dict.fromkeys(grouped_by)) == contained(
-        new[0].resource.metadata, dict.fromkeys(grouped_by)
+    assert contained(old[0].resource.metadata, grouped_by) == contained(new[0].resource.metadata, grouped_by)
+    told = dict.fromkeys(
+        [
+            "resource_id",
+            "instance_id",
+            "volume_id",
+            "instance_type",
+            "flavor_id",
+            "memory_mb",
+            "vcpus",
+            "disk_gb",
+            "host",
+            "node",
+            "state",
+            "image_id",
+            "os_type",
+            "project_id",
+            "user_id",
+            "request_id",
+            "display_name",
+            "audit_period_beginning",
+        ]
     )
-    told = (
-        "instance_id",
-        "instance_type",
-        "memory_mb",
-        "vcpus",
-        "disk_gb",
-        "host",
-        "state",
-        "image_id",
-        "project_id",
-        "launched_at",
-    )
-    assert contained(traits_of(events, legacy), dict.fromkeys(told)) == contained(
-        traits_of(events, versioned), dict.fromkeys(told)
-    )
+    assert contained(traits_of(events, legacy), told) == contained(traits_of(events, versioned), told)
+
+
+def test_no_two_actions_of_nova_have_one_key() -> None:
+    keys = [unpack(Letter(legacy.read_bytes())).origin for legacy, _ in BOTH]
+    assert len(set(keys)) == len(keys) == 12
 
 
 def test_polled_and_notified_samples_of_an_instance_are_described_alike(meters: MeterDefinitions) -> None:
