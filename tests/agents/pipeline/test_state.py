@@ -97,30 +97,28 @@ def test_any_split_into_batches_and_any_repetition_gives_the_same(load, state, s
 
 
 @on_one_server
-@given(streams, st.integers(0, 10**6))
-def test_workers_that_interleave_give_what_one_gives(load, state, state_url, units, seed):
-    """Each commit is made to lose against another worker now and then, wherever it stands in its work."""
+@given(streams, st.data())
+def test_workers_that_interleave_give_what_one_gives(load, state, state_url, units, data):
+    """Between the load and the commit of a unit, a rival does the one before it, or the very same, or a batch of both."""
     pipelines = load(PIPELINES)
     empty(state_url)
     whole = derived(run(pipelines, units, state))
     empty(state_url)
-    drawn = random.Random(seed)
     rival = TransformState(state_url)
     parts: Counter = Counter()
-    commit = state.commit
+    commit, left = state.commit, iter(units)
 
     def commit_late(changes, **more):
-        if waiting and drawn.random() < 0.5:
-            parts.update(derived(run(pipelines, [waiting.pop(0)], rival)))
+        while rivals_units:
+            parts.update(derived(run(pipelines, rivals_units.pop(), rival)))
         return commit(changes, **more)
 
-    for number in range(0, len(units), 2):
-        # The rival does one of another resource's, or the very same unit, between our load and our commit.
-        waiting = [units[number]]
+    for earlier in left:
+        later = next(left, earlier)
+        rivals_units = data.draw(st.sampled_from([[[earlier]], [[earlier, later]], [[later], [earlier]]]))
         state.commit = commit_late
-        parts |= derived(run(pipelines, [units[number]], state))
+        parts |= derived(run(pipelines, [later], state))
         state.commit = commit
-        parts |= derived(run(pipelines, units[number + 1 : number + 2], state))
     rival.close()
     assert dict.fromkeys(parts, 1) == dict(whole)
 
