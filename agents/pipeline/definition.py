@@ -11,7 +11,7 @@ from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from agents.contract import BadParameters, Transformer
 from agents.definition_files import BadDefinitions, Listing, Mapping, Mistakes, read_definitions
@@ -23,7 +23,13 @@ COLLECTOR = "collector://"
 _MAX_NAME = 100
 _MAX_REMEMBERED = 10_000
 
-UrlProblem = Callable[[str], str]
+
+class UrlProblem(Protocol):
+    """Says why a publisher's URL cannot be used, "" when it can; for events another may be right than for samples."""
+
+    def __call__(self, url: str, *, for_events: bool) -> str: ...
+
+
 Transformers = AnyMapping[str, Callable[[Mapping], Transformer]]
 
 
@@ -99,8 +105,7 @@ def load_pipelines(
 ) -> Pipelines:
     """Read both files. Raises BadDefinitions with every mistake of both.
 
-    ``transformers`` makes a transformer of a sink's parameters, by name; ``url_problem`` says why a publisher's URL cannot be used,
-    "" when it can (it is not asked about ``collector://``).
+    ``transformers`` makes a transformer of a sink's parameters, by name; ``url_problem`` is not asked about ``collector://``.
     """
     mistakes, read = [], []
     for path, kind in ((samples_path, "meters"), (events_path, "events")):
@@ -202,7 +207,7 @@ class _File:
     def _read_url(self, entry: Mapping, number: int) -> str:
         url = entry["publishers"][number]
         url = url if "://" in url else f"{url}://"
-        problem = self._url_problem(url) if url != COLLECTOR else ""
+        problem = self._url_problem(url, for_events=self._kind == "events") if url != COLLECTOR else ""
         if problem:
             self._mistakes.add(entry["publishers"].lines[number], f"publisher {url!r:.200}: {problem}")
         return url

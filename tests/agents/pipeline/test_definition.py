@@ -229,5 +229,5 @@ def test_the_shipped_examples_can_be_switched_on_and_show_every_transformer(load
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadDefinitions, match=r"nowhere\.yaml: No such file"):
         load_pipelines(
-            tmp_path / "nowhere.yaml", tmp_path / "x", transformers=load_transformers(), url_problem=lambda url: ""
+            tmp_path / "nowhere.yaml", tmp_path / "x", transformers=load_transformers(), url_problem=lambda url, **_: ""
         )

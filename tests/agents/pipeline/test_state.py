@@ -315,7 +315,7 @@ from agents.pipeline.transformers import load_transformers
 
 directory, url, seed, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 pipelines = load_pipelines(directory / "pipeline.yaml", directory / "event_pipeline.yaml",
-                           transformers=load_transformers(), url_problem=lambda url: "")
+                           transformers=load_transformers(), url_problem=lambda url, **_: "")
 state = TransformState(url)
 numbers = list(range(count))
 random.Random(seed).shuffle(numbers)
