@@ -13,8 +13,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from agents.contract import BadParameters, Transformer
 from agents.definition_files import BadDefinitions, Listing, Mapping, Mistakes, read_definitions
 from agents.globs import glob_problem, is_wanted
@@ -241,7 +239,9 @@ class _File:
         except BadParameters as error:
             for path, text in error.problems:
                 self._mistakes.add(_line_of(parameters, path), ": ".join(filter(None, (name, ".".join(path), text))))
-            return None
+        except Exception as error:  # a plugin's own way to refuse
+            self._mistakes.add(line, f"{name}: {type(error).__name__}: {error}")
+        return None
 
     def _join(self, source: _Source, sinks: AnyMapping[str, _Sink]) -> list[Pipeline]:
         pipelines: list[Pipeline] = []
@@ -287,4 +287,11 @@ def _line_of(parameters: Mapping, path: tuple[str, ...]) -> int:
 
 def _digest_of(name: str, transformers: Any) -> str:
     """What is remembered under one definition is of no use to another."""
-    return blake2b(msgspec.json.encode([name, transformers], order="sorted"), digest_size=12).hexdigest()
+    return blake2b(repr((name, _in_order(transformers))).encode(), digest_size=12).hexdigest()
+
+
+def _in_order(value: Any) -> Any:
+    """The same whatever order keys were written in."""
+    if isinstance(value, Mapping):
+        return sorted(((str(key), _in_order(entry)) for key, entry in value.items()), key=lambda entry: entry[0])
+    return [_in_order(entry) for entry in value] if isinstance(value, Listing) else repr(value)

@@ -75,6 +75,7 @@ def ingest(message: bytes, *, now: datetime | None = None) -> Outcome:
 def _quarantine_refusal(message: bytes, now: datetime) -> Outcome:
     refusal = parse_refusal(message)
     put_refusal_in_quarantine(refusal, now=now)
+    logger.warning("quarantined what %s refused: %s: %s", refusal.agent, refusal.reason, refusal.detail)
     return Outcome(Result.QUARANTINED, None, refusal.reason, refusal.detail)
 
 

@@ -91,14 +91,16 @@ class Broker(ABC):
         with self.connect() as client:
             for batch in batches:
                 message = batch if isinstance(batch, bytes) else batch.to_bytes()
-                app.send_task(
-                    "metering.collect",
-                    args=(message,),
-                    queue=queue,
-                    serializer="celometer-batch",
-                    retry=False,
-                    connection=client,
-                )
+                _send(client, "metering.collect", message, queue)
+
+    def send_task(self, name: str, message: bytes, *, queue: str) -> None:
+        """Send any task with bytes, as anybody with a login can."""
+        with self.connect() as client:
+            _send(client, name, message, queue)
+
+
+def _send(client: kombu.Connection, name: str, message: bytes, queue: str) -> None:
+    app.send_task(name, args=(message,), queue=queue, serializer="celometer-batch", retry=False, connection=client)
 
 
 class RedisBroker(Broker):

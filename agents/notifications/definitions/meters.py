@@ -202,6 +202,9 @@ def _read_description(
     elif isinstance(metadata, str):
         pairs = []
         values["metadata"] = read_value(metadata, entry.line_of("metadata"), mistakes, what="metadata")
+        if source is not None:
+            line = entry.line_of("user_metadata")
+            mistakes.add(line, "user_metadata: expected none where metadata are an object as they are")
     elif metadata is not None:
         expected = "a mapping of keys to paths, or a path to an object"
         mistakes.add(entry.line_of("metadata"), f"metadata {metadata!r:.80}: expected {expected}")

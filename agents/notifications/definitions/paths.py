@@ -11,9 +11,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from .operations import FUNCTIONS, MISSING, calculate, comparing
-from .path_syntax import (
+from .path_parts import (
     Arithmetic,
-    BadPath,
     Below,
     Call,
     Children,
@@ -28,8 +27,8 @@ from .path_syntax import (
     Path,
     Same,
     Step,
-    parse_path,
 )
+from .path_syntax import BadPath, parse_path
 
 __all__ = ["BadPath", "Getter", "Match", "Place", "compile_path", "read_place"]
 
@@ -213,9 +212,9 @@ def _calculate_all(
 
     Pairs without a result are null, so that the others keep their places; where none has one, there is nothing.
     """
-    if left_is_literal and not right_is_literal:
+    if left_is_literal:
         left = left * len(right)
-    elif right_is_literal and not left_is_literal:
+    elif right_is_literal:
         right = right * len(left)
     if len(left) != len(right):
         return []

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.definition_files import BadDefinitions
@@ -207,6 +207,7 @@ def test_plugins_of_traits(tmp_path: Path) -> None:
     assert trait(tmp_path, split, "a") == (None, [])
     bits = "{fields: [payload.value], type: int, plugin: {name: bitfield, parameters: {flags: [{path: payload.value, bit: 3}]}}}"
     assert trait(tmp_path, bits, "x") == (("integer", "8"), [])
+    assert trait(tmp_path, bits, None) == (("integer", "0"), [])
     mapped = "{fields: payload.value, type: int, plugin: {name: map, parameters: {values: {up: 1}, default: 9}}}"
     assert trait(tmp_path, mapped, "up") == (("integer", "1"), [])
     assert trait(tmp_path, mapped, "down") == (
@@ -238,6 +239,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.dictionaries(st.sampled_from(["project_id", "user", "request_id"]), JSON))
+@settings(deadline=None)
 def test_any_payload_is_an_event_that_can_travel(
     tmp_path_factory: pytest.TempPathFactory, payload: Any, ctxt: dict[str, Any]
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.definition_files import BadDefinitions
@@ -115,6 +115,7 @@ def test_what_is_no_volume_is_a_gap_with_a_reason(tmp_path: Path, value: Any) ->
 @given(
     st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False, min_value=-1e30, max_value=1e30)
 )
+@settings(deadline=None)
 def test_a_volume_is_exactly_the_number_of_the_payload(tmp_path_factory: pytest.TempPathFactory, value: float) -> None:
     made, told = samples(tmp_path_factory.mktemp("meters"), "", VOLUME | {"size": value})
     if made:
@@ -241,6 +242,25 @@ def test_of_user_metadata_only_what_is_reserved_for_metering_is_carried(tmp_path
         assert sample.resource.metadata == {"name": "data"}
 
 
+def test_metadata_may_be_an_object_as_it_is_and_one_for_each_sample(tmp_path: Path) -> None:
+    payload = VOLUME | {"about": {"a": 0, "b": ""}}
+    (sample,), _ = samples(tmp_path, "metadata: payload.about", payload)
+    assert sample.resource.metadata == {"a": 0, "b": ""}
+    (sample,), _ = samples(tmp_path, "metadata: payload.missing", payload)
+    assert sample.resource.metadata == {}
+    made, told = samples(tmp_path, "metadata: payload.size", payload)
+    assert made == [] and "metadata 120: expected an object" in told[0]
+    polled = [
+        {"name": "cpu", "about": {"n": 1}},
+        {"name": "disk", "about": {"n": 2}},
+        {"name": "net", "about": {"n": 1}},
+    ]
+    entry = "name: $.payload.samples[*].name\nmetadata: $.payload.samples[*].about\nlookup: [name, metadata]"
+    made, _ = samples(tmp_path, entry, VOLUME | {"samples": polled})
+    assert [sample.resource.metadata["n"] for sample in made] == [1, 2, 1]
+    assert made[0].resource is made[2].resource
+
+
 MEASURED = """
 name: $.payload.measurements.[*].metric.[*].name
 unit: $.payload.measurements.[*].metric.[*].unit
@@ -324,6 +344,7 @@ JSON = st.recursive(
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys([*VOLUME, "measurements", "at"], JSON)) | JSON)
+@settings(deadline=None)
 def test_any_payload_makes_samples_that_can_travel_or_a_reason(
     tmp_path_factory: pytest.TempPathFactory, payload: Any
 ) -> None:
@@ -429,6 +450,7 @@ def test_empty_files_define_nothing(tmp_path: Path) -> None:
         ("metadata: {a: 5}", "metadata: a 5: expected a path"),
         ("metadata: {1: a}", "metadata: key 1: expected text"),
         ("user_metadata: {}", "user_metadata {}: expected a path"),
+        ("metadata: payload[", "metadata: path 'payload[' at character 9"),
         ("lookup: [name]", "lookup: expected a name that is a path"),
         ("lookup: [names]", "lookup 'names': expected one of name, type, unit"),
         ("lookup: [timestamp]", "lookup 'timestamp': there is no such key here"),
@@ -442,9 +464,14 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, line: str, complaint: s
     assert {text[mistake.line - 1].strip(" -") for mistake in error.value.mistakes} == {line}
 
 
+def test_user_metadata_have_no_place_beside_metadata_that_are_an_object(tmp_path: Path) -> None:
+    with pytest.raises(BadDefinitions, match="user_metadata: expected none"):
+        samples(tmp_path, "metadata: payload.about\nuser_metadata: payload.metadata")
+
+
 def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     texts = {
-        "1.yaml": "metric:\n- name: a\n  type: sum\n- 5\n",
+        "1.yaml": "metric:\n- name: a\n  type: sum\n  volume: many\n- 5\n",
         "2.yaml": "metric: [\n",
         "3.yaml": "meters: []",
         "4.yaml": "- name: a",
@@ -459,10 +486,10 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert told == [
         "1.yaml:2: event_type is missing",
         "1.yaml:2: unit is missing",
-        "1.yaml:2: volume is missing",
         "1.yaml:2: resource_id is missing",
         "1.yaml:3: type 'sum': expected one of gauge, delta, cumulative",
-        "1.yaml:4: meter 5: expected a mapping",
+        "1.yaml:4: volume 'many': expected a number or a path, which begins with $",
+        "1.yaml:5: meter 5: expected a mapping",
         *(line for line in told if line.startswith("2.yaml:")),
         "3.yaml:1: expected a list under the key metric, and nothing else",
         "4.yaml:1: expected a list under the key metric, and nothing else",

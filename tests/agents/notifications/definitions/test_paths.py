@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -78,6 +80,7 @@ DOCUMENT = {
         ),
         ("$..metric..name", ["storage.api.request", "storage.objects.incoming.bytes"]),
         ("$.payload.tags..[*]", ["web", "golden"]),
+        ("$.payload..*..'Sensor Reading'", ["39 (+/- 1) degrees C"]),
         ("$", [DOCUMENT]),
         # The data of Nova's versioned objects is there already.
         ('$.payload."nova_object.data".size', [120]),
@@ -118,7 +121,8 @@ def test_a_number_is_compared_as_a_number_also_where_the_value_is_text() -> None
     document = {"items": [{"id": "901"}, {"id": 901}, {"id": 901.0}, {"id": True}, {"id": "x"}, {"id": "٩"}]}
     assert compile_path("$.items[?(@.id=901)].id")(document) == ["901", 901, 901.0]
     assert compile_path("$.items[?(@.id='901')].id")(document) == ["901"]
-    assert compile_path("$.items[?(@.id=true)].id")(document) == [True]
+    assert compile_path("$.items[?(@.id=true)].id")({"items": [{"id": 1}, {"id": "true"}, {"id": True}]}) == [True]
+    assert compile_path("$.items[?(@.id!=true)].id")({"items": [{"id": 1}, {"id": True}]}) == [1]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +150,13 @@ def test_a_number_is_compared_as_a_number_also_where_the_value_is_text() -> None
         ("$.payload.tags[*] + $.payload.host", []),
         # One that cannot be calculated leaves the others in their places.
         ("$.payload.counts[*].n * 2", [20, None, 60]),
+        ("1 + 2 * $.payload.counts[*].n + 1", [22, None, 62]),
+        ("1 + 2", [3]),
+        ("@.publisher_id + '!'", ["compute.host.example.org!"]),
+        ("(publisher_id) + '!'", ["compute.host.example.org!"]),
+        ("['publisher_id'] + '!'", ["compute.host.example.org!"]),
+        ("'publisher_id' + '!'", ["publisher_id!"]),
+        ("'publisher_id'", ["compute.host.example.org"]),
         ("$.payload.tags[*] * 2", []),
     ],
 )
@@ -201,6 +212,8 @@ def test_a_union_binds_looser_than_a_dot(text: str, values: list[Any]) -> None:
         ("`len`", {"a": 1}, [1]),
         ("`len`", 5, []),
         ("`len`", None, []),
+        ("`lower`", "CPU 1 Temp", ["cpu 1 temp"]),
+        ("`lower`", 5, []),
         ("`sorted`", ["b", "a"], [["a", "b"]]),
         ("`sorted`", ["b", 1], []),
         ("`sorted`.[0]", ["b", "a"], ["a"]),
@@ -234,8 +247,9 @@ def test_matches_tell_where_a_value_stands() -> None:
     assert places("publisher_id.`split(., 0, 1)`") == [("publisher_id",)]
     assert places("$.payload.size + 1") == [()]
     assert read_place("payload.metrics[1].'metric'.name") == ("payload", "metrics", 1, "metric", "name")
-    with pytest.raises(BadPath):
-        read_place("payload.metrics[*].name")
+    for text in ("payload.metrics[*].name", "payload.metrics[-1]", "1", "a|b", "(a|b).c"):
+        with pytest.raises(BadPath):
+            read_place(text)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +270,8 @@ def test_matches_tell_where_a_value_stands() -> None:
         ("$.a |", 6, "a number, a name"),
         ("($.a", 5, "')'"),
         ("$.a + ", 7, "a name"),
+        ("host + '_'", 1, "$.host for the field, or 'host' for the text"),
+        ("$.a + 2 * host", 11, "$.host for the field"),
         ("$.a-$.b", 5, "a minus needs a blank before it"),
         ("$.a b", 5, "an operator"),
         ("$.a.`len", 9, "that ends the function"),
@@ -276,13 +292,17 @@ def test_what_is_no_path_is_told_with_the_place(text: str, position: int, expect
     assert expected in str(error.value)
 
 
+def test_only_what_nests_counts_as_nested() -> None:
+    assert compile_path("(a[?b])|" * 100 + "(((size)))")({"size": 1}) == [1]
+
+
 SIGNS = st.sampled_from(
     [*"$@.[]()*?'\"|+-/`,=<>!&\\ \t0123456789abn#", "..", "[*]", "[?(@.", ".`sub(/", "`split(., 0, 1)`", "`len`"]
 )
 
 
 @given(st.lists(SIGNS, max_size=40).map("".join) | st.text(max_size=60))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_any_text_is_a_path_or_a_bad_path_and_any_path_can_be_looked_up(text: str) -> None:
     try:
         getter = compile_path(text)
@@ -373,7 +393,7 @@ def steps(draw: Any) -> tuple[str, Any]:
 
 
 @given(st.lists(steps(), max_size=5), DOCUMENTS)
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_a_compiled_path_finds_what_a_plain_interpreter_finds(path: list[tuple[str, Any]], document: Any) -> None:
     getter = compile_path("$" + "".join(text for text, _ in path))
     expected = [document]
@@ -395,7 +415,7 @@ def exact(value: Any) -> Fraction | None:
 
 
 @given(st.sampled_from("+-*/"), LEAVES, LEAVES)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_arithmetic_is_that_of_fractions(sign: str, left: Any, right: Any) -> None:
     results = compile_path(f"$.a {sign} $.b")({"a": left, "b": right})
     first, second = exact(left), exact(right)
@@ -407,3 +427,13 @@ def test_arithmetic_is_that_of_fractions(sign: str, left: Any, right: Any) -> No
         expected = {"+": first + second, "-": first - second, "*": first * second, "/": second and first / second}[sign]
         assert len(results) == 1
         assert abs(Fraction(results[0]) - expected) <= (abs(expected) / 10**27 if sign == "/" else 0)
+
+
+def test_the_paths_of_the_documentation_are_paths() -> None:
+    page = (FilePath(__file__).parents[4] / "docs" / "definitions.md").read_text()
+    table = page.split("| path | finds |")[1].split("\n\n")[0]
+    spans = [span[2].replace("\\|", "|") for span in re.finditer(r"(`{1,2})(?!`) ?(.+?) ?(?<!`)\1(?!`)", table)]
+    paths = [span for span in spans if span.startswith(("$", "payload", "publisher_id"))]
+    assert len(paths) > 15
+    for path in paths:
+        compile_path(path)
