@@ -433,6 +433,34 @@ def test_what_a_whole_keystone_sent(meters: MeterDefinitions, events: EventDefin
     assert created["project_id"] != assigned["project"]
 
 
+def test_what_a_whole_glance_sent(meters: MeterDefinitions, events: EventDefinitions) -> None:
+    """An image was created, uploaded, renamed, shared, downloaded by another project and deleted."""
+    sent = [captured(path) for path in sorted((CAPTURED / "glance").glob("*.wire.json"))]
+    volumes = [(each.event_type, volumes_of(make_samples(meters, each, []))) for each in sent]
+    size = {"image.size": "4000"}
+    assert volumes == [
+        ("image.create", {}),
+        # It has no size yet.
+        ("image.update", {}),
+        ("image.prepare", {}),
+        ("image.upload", size),
+        ("image.activate", {}),
+        ("image.update", size),
+        ("image.update", size),
+        ("image.member.create", {}),
+        ("image.send", {"image.download": "4000", "image.serve": "4000"}),
+        ("image.delete", size),
+    ]
+    download, serve = make_samples(meters, sent[8])
+    assert (download.resource.project, download.resource.user) == (
+        "5d208f103c8e505cae60b7d9f32c8bb0",
+        "b81e4c7d2f604b3c9d8e7f6051423344",
+    )
+    assert (serve.resource.project, serve.resource.user) == (PROJECT, None)
+    assert traits_of(events, sent[9])["deleted_at"]
+    assert traits_of(events, sent[7])["member_id"] == download.resource.project
+
+
 def test_the_partial_password_of_a_failed_login_goes_nowhere(events: EventDefinitions) -> None:
     path = CAPTURED / "keystone" / "00-identity.authenticate.wire.json"
     assert "partial_password_hash" in path.read_text()
