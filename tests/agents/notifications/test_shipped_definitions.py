@@ -24,11 +24,13 @@ from metering.messages import Letter, SampleCheck, event_problem, from_microseco
 from metering.queries.filters import metadata_paths
 from tests.support.notifications import (
     BOTH,
+    CAPTURED,
     CASES,
     DATA,
     LEGACY,
     ROOT,
     VERSIONED,
+    captured,
     contained,
     make_event,
     make_samples,
@@ -42,6 +44,7 @@ from tests.support.notifications import (
     volumes_of,
 )
 
+PROJECT = "4c1f7e0f2b7d4f3b9d5f0a6c8e21b7aa"
 INSTANCE_METERS = ("memory", "vcpus", "disk.root.size", "disk.ephemeral.size")
 
 # All that services are known to send that anybody meters or traces.
@@ -50,8 +53,8 @@ compute.instance.create.end compute.instance.exists compute.instance.update comp
 compute.metrics.update image.upload image.update image.delete image.send image.create image.prepare image.activate
 image.member.* volume.exists volume.retype volume.create.* volume.delete.* volume.resize.* volume.attach.*
 volume.detach.* volume.update.* volume.manage* volume.transfer.accept.end snapshot.exists snapshot.create.*
-snapshot.delete.* snapshot.manage* backup.exists backup.create.* backup.delete.* backup.restore.* capacity.backend.*
-capacity.pool.* network.create.end network.update.end network.delete.end network.exists subnet.create.end
+snapshot.delete.* snapshot.manage* backup.exists backup.create.* backup.delete.* backup.restore.* capacity.backend*
+capacity.pool* network.create.end network.update.end network.delete.end network.exists subnet.create.end
 subnet.update.end subnet.delete.end subnet.exists port.create.end port.update.end port.exists router.create.end
 router.update.end router.delete.end router.exists floatingip.create.end floatingip.update.end floatingip.exists
 l3.meter l3.meter.* identity.authenticate identity.user.* identity.project.* identity.group.* identity.role.*
@@ -147,7 +150,8 @@ def test_the_table_in_the_docs_is_what_happens(meters: MeterDefinitions) -> None
 
 def every_notification() -> list[Notification]:
     stored_ones = [stored(path) for path in [*LEGACY.values(), *VERSIONED.values()]]
-    return [notification_of(case.values[0]) for case in CASES] + stored_ones
+    captured_ones = [captured(path) for path in sorted(CAPTURED.glob("*/*.wire.json"))]
+    return [notification_of(case.values[0]) for case in CASES] + stored_ones + captured_ones
 
 
 def test_every_definition_is_tried_here(meters: MeterDefinitions, events: EventDefinitions) -> None:
@@ -338,7 +342,7 @@ def test_every_versioned_action_of_an_instance_is_metered(action: str, meters: M
 def test_both_formats_of_an_action_by_nova_s_own_code_come_to_the_same_under_one_key(
     paths: tuple[Path, Path], meters: MeterDefinitions, events: EventDefinitions
 ) -> None:
-    legacy, versioned = (unpack(Letter(path.read_bytes())) for path in paths)
+    legacy, versioned = map(captured, paths)
     assert legacy.message_id != versioned.message_id
     assert legacy.origin == versioned.origin
     assert legacy.origin.startswith("nova/")
@@ -375,8 +379,95 @@ def test_both_formats_of_an_action_by_nova_s_own_code_come_to_the_same_under_one
 
 
 def test_no_two_actions_of_nova_have_one_key() -> None:
-    keys = [unpack(Letter(legacy.read_bytes())).origin for legacy, _ in BOTH]
+    keys = [captured(legacy).origin for legacy, _ in BOTH]
     assert len(set(keys)) == len(keys) == 12
+
+
+CINDER_VOLUMES = {
+    "volume.create.end": {"volume.size": "120"},
+    "volume.attach.end": {"volume.size": "120"},
+    "volume.exists": {"volume.size": "120"},
+    "snapshot.create.end": {"snapshot.size": "120"},
+    "backup.create.end": {"backup.size": "120"},
+    "capacity.pool": {
+        f"volume.provider.pool.capacity.{name}": volume
+        for name, volume in [
+            ("total", "1000"),
+            ("free", "400.5"),
+            ("allocated", "600"),
+            ("provisioned", "1200"),
+            ("virtual_free", "800"),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("name", CINDER_VOLUMES)
+def test_what_cinder_s_own_code_sent(name: str, meters: MeterDefinitions, events: EventDefinitions) -> None:
+    sent = captured(CAPTURED / "cinder" / f"{name}.wire.json")
+    samples = make_samples(meters, sent)
+    assert volumes_of(samples) == CINDER_VOLUMES[name]
+    traits = traits_of(events, sent)
+    assert (traits["project_id"], traits["resource_id"]) == (PROJECT, samples[0].resource.id)
+    if name.startswith("volume."):
+        attached = {
+            "instance_id": "5b7e2c1a-7d0e-4c55-9a3b-6f1d2e3c4b5a",
+            "image_id": "c0ffee11-22aa-4bbb-8ccc-1234567890ab",
+        }
+        assert contained(samples[0].resource.metadata, attached) == contained(traits, attached) == attached
+
+
+def test_what_a_whole_keystone_sent(meters: MeterDefinitions, events: EventDefinitions) -> None:
+    sent = [captured(path) for path in sorted((CAPTURED / "keystone").glob("*.wire.json"))]
+    assert [[sample.meter.name for sample in make_samples(meters, each)] for each in sent] == [
+        ["identity.authenticate.failure"],
+        ["identity.authenticate.success"],
+        *[[]] * 5,
+    ]
+    failure, *_, created, _, assigned, deleted = [traits_of(events, each) for each in sent]
+    assert failure["user_id"] == failure["initiator_id"] == created["user_id"]
+    assert (failure["initiator_name"], failure["initiator_host_addr"]) == ("admin", "203.0.113.7")
+    assert all(each["request_id"].startswith("req-") for each in (failure, created, assigned, deleted))
+    assert created["resource_id"] == deleted["resource_id"] == assigned["user"]
+    assert assigned["resource_id"] == assigned["role"]
+    assert created["project_id"] != assigned["project"]
+
+
+def test_what_a_whole_glance_sent(meters: MeterDefinitions, events: EventDefinitions) -> None:
+    """An image was created, uploaded, renamed, shared, downloaded by another project and deleted."""
+    sent = [captured(path) for path in sorted((CAPTURED / "glance").glob("*.wire.json"))]
+    volumes = [(each.event_type, volumes_of(make_samples(meters, each, []))) for each in sent]
+    size = {"image.size": "4000"}
+    assert volumes == [
+        ("image.create", {}),
+        # It has no size yet.
+        ("image.update", {}),
+        ("image.prepare", {}),
+        ("image.upload", size),
+        ("image.activate", {}),
+        ("image.update", size),
+        ("image.update", size),
+        ("image.member.create", {}),
+        ("image.send", {"image.download": "4000", "image.serve": "4000"}),
+        ("image.delete", size),
+    ]
+    download, serve = make_samples(meters, sent[8])
+    assert (download.resource.project, download.resource.user) == (
+        "5d208f103c8e505cae60b7d9f32c8bb0",
+        "b81e4c7d2f604b3c9d8e7f6051423344",
+    )
+    assert (serve.resource.project, serve.resource.user) == (PROJECT, None)
+    assert traits_of(events, sent[9])["deleted_at"]
+    assert traits_of(events, sent[7])["member_id"] == download.resource.project
+
+
+def test_the_partial_password_of_a_failed_login_goes_nowhere(events: EventDefinitions) -> None:
+    path = CAPTURED / "keystone" / "00-identity.authenticate.wire.json"
+    assert "partial_password_hash" in path.read_text()
+    event = make_event(events, captured(path))
+    assert event is not None
+    assert b"partial_password_hash" not in bytes(event.raw)
+    assert "partial_password_hash" not in str(event.traits)
 
 
 def test_polled_and_notified_samples_of_an_instance_are_described_alike(meters: MeterDefinitions) -> None:
