@@ -223,7 +223,7 @@ class _Reader:
                 separator = separator[1:-1]
             return Call("split", (separator, int(index), int(limit)))
         if parts := _sub.fullmatch(source):
-            return Call("sub", self.substitution(parts[1].strip(), parts[2].strip(), start))
+            return Call("sub", self.substitution(parts[1], parts[2].strip(), start))
         raise BadPath(
             self.text,
             start,

@@ -205,6 +205,7 @@ def test_a_union_binds_looser_than_a_dot(text: str, values: list[Any]) -> None:
         (r"`sub(/(\w+)\.(\w+)/, \2-\1)`", "compute.host", ["host-compute"]),
         ("`sub(/x/, y)`", "compute.host", ["compute.host"]),
         ("`sub(/.*/, )`", "failure", [""]),
+        ("`sub(/ /, _)`", "Fan 1", ["Fan_1"]),
         ("`sub(/a/b/, c)`", "xa/by", ["xcy"]),
         ("`sub(/a/, b)`", 5, []),
         ("`len`", "abc", [3]),
