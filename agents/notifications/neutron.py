@@ -1,4 +1,7 @@
-"""Neutron tells several resources that were made in one request in one notification: here they become one for each. Pure."""
+"""Neutron tells several resources that were made in one request in one notification: here they become one for each. Pure.
+
+An event is one project's, and found by its resource: one of several would be found by the first alone, and show its project the others.
+"""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from agents.broker import publish_batch
 from agents.definition_files import BadDefinitions
 from agents.keys import BadKeyFile
 from agents.node import open_outbox, own_directory, read_key
+from agents.notifications.rules import rules_files
 from agents.pipeline.publishers.registry import Publishers
 from agents.pipeline.state import TransformState
-from agents.rules import rules_files
 from agents.sender import Sender
 from agents.trust import TrustedKeys
 

@@ -13,12 +13,13 @@ from hashlib import sha256
 from typing import TypeVar
 
 from agents.forwarding import MADE_OF_INPUTS
+from agents.notifications.rules import Rules
 from agents.outbox import Outbox
 from agents.pipeline.publishers.registry import Publishers
 from agents.pipeline.run import Delivery, EventDelivery, Unit, flush, route_events, run_samples, settle
 from agents.pipeline.state import TransformState
 from agents.problems import ProblemLog
-from agents.rules import Reloaded, Rules
+from agents.reloading import Reloaded
 from agents.trust import TrustedKeys
 from metering.messages import (
     BadBundle,

@@ -7,7 +7,7 @@ What comes before measurements goes in a ``bundle``: notifications as they came 
 
 from .batch import Header, Kind, Link, SealedBatch, open_body, parse_batch, seal_batch, seal_events
 from .body import Body, Origin, Row
-from .bundle import BadBundle, Bundle, Letter, is_bundle, open_bundle, seal_bundle
+from .bundle import BadBundle, Bundle, Letter, is_bundle, open_bundle, read_bundle, seal_bundle
 from .checks import SampleCheck
 from .errors import (
     BadSignature,
@@ -73,6 +73,7 @@ __all__ = [
     "parse_batch",
     "parse_refusal",
     "position_of",
+    "read_bundle",
     "sample_id",
     "seal_batch",
     "seal_bundle",

@@ -14,7 +14,7 @@ from backports import zstd
 from .errors import BadSignature, Malformed, MessageRefused
 from .keys import PrivateKey, PublicKey
 
-__all__ = ["BadBundle", "Bundle", "Letter", "is_bundle", "open_bundle", "seal_bundle"]
+__all__ = ["BadBundle", "Bundle", "Letter", "is_bundle", "open_bundle", "read_bundle", "seal_bundle"]
 
 _MAGIC = b"CELN\x01"
 _KEY = slice(len(_MAGIC), len(_MAGIC) + 16)
@@ -68,7 +68,7 @@ def is_bundle(data: bytes) -> bool:
 
 def open_bundle(data: bytes, *, find_key: Callable[[str], PublicKey | None]) -> Bundle:
     """Verify and read a bundle; ``find_key`` gives the trusted key of that id. Raises BadBundle."""
-    if not is_bundle(data) or len(data) <= _SIGNATURE.stop:
+    if not is_bundle(data):
         raise BadBundle(f"{len(data)} bytes that start with {data[:5]!r}: expected a bundle of notifications")
     key_id = data[_KEY].decode("ascii", "replace")
     key = find_key(key_id)
@@ -76,11 +76,18 @@ def open_bundle(data: bytes, *, find_key: Callable[[str], PublicKey | None]) -> 
         raise BadBundle(
             f"a bundle under the key {key_id!r}: this role trusts its own key and those in its directory of trusted keys"
         )
-    content = data[_SIGNATURE.stop :]
     try:
-        key.verify(data[_SIGNATURE], content, domain=_DOMAIN)
-        return _decode(_unpack(content))
-    except (BadSignature, Malformed) as error:
+        key.verify(data[_SIGNATURE], data[_SIGNATURE.stop :], domain=_DOMAIN)
+    except BadSignature as error:
+        raise BadBundle(error.detail) from error
+    return read_bundle(data)
+
+
+def read_bundle(data: bytes) -> Bundle:
+    """What a bundle says, whoever made it: for people to look at. Raises BadBundle."""
+    try:
+        return _decode(_unpack(data[_SIGNATURE.stop :]))
+    except Malformed as error:
         raise BadBundle(error.detail) from error
     except (msgspec.DecodeError, zstd.ZstdError, UnicodeDecodeError) as error:
         raise BadBundle(f"cannot be read: {error}") from error

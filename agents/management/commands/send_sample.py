@@ -12,10 +12,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agents.broker import publish_batch
 from agents.notifications.role import RoleFault, TransformRole
+from agents.notifications.rules import SOURCE
 from agents.notifications.times import microseconds_of
 from agents.pipeline.publishers.address import shown_url
 from agents.pipeline.run import Unit
-from agents.rules import SOURCE
 from agents.sender import send_round
 from metering.messages import BadVolume, Meter, Resource, Sample, SampleCheck, volume_text
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.definition_files import BadDefinitions
@@ -239,6 +239,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.dictionaries(st.sampled_from(["project_id", "user", "request_id"]), JSON))
+@settings(deadline=None)
 def test_any_payload_is_an_event_that_can_travel(
     tmp_path_factory: pytest.TempPathFactory, payload: Any, ctxt: dict[str, Any]
 ) -> None:
