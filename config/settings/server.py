@@ -97,7 +97,7 @@ SPECTACULAR_SETTINGS = {
         "`X-Auth-Token` or `Authorization`; `X-Project-Id` narrows a request to one of the caller's projects. Numbers are exact decimals."
     ),
     "PREPROCESSING_HOOKS": ["metering.api.schema.name_paths"],
-    "POSTPROCESSING_HOOKS": ["metering.api.schema.add_components"],
+    "POSTPROCESSING_HOOKS": ["metering.api.schema.add_components", "alarms.api.answers.add_components"],
     "SORT_OPERATION_PARAMETERS": False,
     "TAGS": [
         {"name": "meters", "description": "What is measured: meters, their samples and statistics; posting samples"},
@@ -105,7 +105,9 @@ SPECTACULAR_SETTINGS = {
         {"name": "samples", "description": "Single measurements"},
         {"name": "events", "description": "What happened"},
         {"name": "event_types", "description": "Which events and traits there are; for operators"},
-        {"name": "query", "description": "Samples by a filter with and, or, not"},
+        {"name": "alarms", "description": "What somebody wants to be told about: definitions, states, history"},
+        {"name": "quotas", "description": "How many alarms a project may have"},
+        {"name": "query", "description": "Samples, alarms and their history by a filter with and, or, not"},
         {"name": "capabilities", "description": "What this server can do"},
         {"name": "server", "description": "Which versions there are"},
     ],
@@ -138,6 +140,12 @@ CELOMETER_API_MAX_FILTER_DEPTH = 16
 CELOMETER_API_MAX_LIST_VALUES = 500
 CELOMETER_API_MAX_PATTERN_CHARACTERS = 200
 CELOMETER_API_MAX_POSTED_SAMPLES = 10_000
+# How many alarms one project and one user may have, -1 for any number; a project's own quota stands in front of the first.
+CELOMETER_ALARMS_PER_PROJECT = env.integer("CELOMETER_ALARMS_PER_PROJECT", -1, minimum=-1)
+CELOMETER_ALARMS_PER_USER = env.integer("CELOMETER_ALARMS_PER_USER", -1, minimum=-1)
+# How many URLs an alarm may tell of one state; 0 for any number.
+CELOMETER_ALARM_MAX_ACTIONS = env.integer("CELOMETER_ALARM_MAX_ACTIONS", 100, minimum=0)
+CELOMETER_ALARM_MAX_LIMIT = 1_000
 # How often one token (or one person's session) may ask, over all processes of the API; and how often tokens may be refused that
 # come from one address.
 CELOMETER_API_REQUESTS_PER_MINUTE = env.integer("CELOMETER_API_REQUESTS_PER_MINUTE", 6_000)

@@ -24,6 +24,7 @@ from metering.queries.errors import NoLongerKept, QueryError, TooExpensive, shor
 
 __all__ = [
     "ForeignProject",
+    "NotAuthorized",
     "NotFound",
     "OperatorsOnly",
     "Problem",
@@ -63,7 +64,14 @@ class Problem:
         return {"error_message": message}
 
 
-class ForeignProject(QueryError):
+class NotAuthorized(QueryError):
+    """Something that is somebody else's, named by a caller whose token is good: ``detail`` says so. 401, as old programs know it."""
+
+    code = "not_authorized"
+    detail = ""
+
+
+class ForeignProject(NotAuthorized):
     """A question about a project that the caller does not belong to."""
 
     code = "foreign_project"
@@ -86,8 +94,8 @@ class OperatorsOnly(ForeignProject):
 class NotFound(exceptions.NotFound):
     """No such thing, or none that the caller may see: both look the same."""
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind} {shorten(name)} Not Found")
+    def __init__(self, kind: str, name: str, *, text: str | None = None) -> None:
+        super().__init__(text or f"{kind} {shorten(name)} Not Found")
         self.value = shorten(name)
 
 
@@ -135,7 +143,7 @@ def _describe(error: Exception) -> Problem | None:
 
 
 def _describe_query_error(error: QueryError) -> Problem:
-    if isinstance(error, ForeignProject):
+    if isinstance(error, NotAuthorized):
         headers = {"WWW-Authenticate": 'Token realm="celometer"'}
         return Problem(401, error.code, error.text, error.value, error.detail, headers)
     statuses = {TooExpensive: 503, NoLongerKept: 410}

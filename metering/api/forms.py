@@ -49,6 +49,10 @@ class _Condition(NamedTuple):
 _CONDITIONS = {
     "meter": _Condition("meter", "eq", "Meter"),
     "event_type": _Condition("event_type", "eq", "Event type"),
+    "name": _Condition("name", "eq", "Name"),
+    "kind": _Condition("type", "eq", "Type"),
+    "state": _Condition("state", "eq", "State"),
+    "severity": _Condition("severity", "eq", "Severity"),
     "resource": _Condition("resource", "eq", "Resource id"),
     "project": _Condition("project", "eq", "Project id"),
     "user": _Condition("user", "eq", "User id"),
@@ -103,9 +107,9 @@ def _form_class(operation: Operation) -> type[FilterSet]:
 def _condition_filters(operation: Operation) -> dict[str, Filter]:
     conditions = _conditions(operation)
     filters = {name: _condition_filter(condition) for name, condition in conditions.items()}
-    if operation.fields is None:
-        return filters
     free = operation.free_fields
+    if operation.fields is None or free is None:
+        return filters
     hint = forms.TextInput(attrs={"placeholder": free.hint})
     return {**filters, _FREE: CharFilter(label=free.label, widget=hint)}
 
@@ -148,7 +152,7 @@ def _pairs(operation: Operation, filled: FilterSet) -> Iterator[tuple[str, str]]
         for value in _values(form, name):
             if name == _FREE:
                 key, _, wanted = value.partition("=")
-                field = f"{operation.free_fields.prefix}{key.strip()}"
+                field = f"{_free_prefix(operation)}{key.strip()}"
                 yield from (("q.field", field), ("q.op", "eq"), ("q.value", wanted.strip()))
             elif name in conditions:
                 condition = conditions[name]
@@ -173,15 +177,22 @@ def _text(value: Any) -> str:
 def _filled_in(operation: Operation, arguments: Arguments) -> Iterator[tuple[str, Any]]:
     """The form's fields as a request's arguments fill them in; of conditions, those that the form has a field for."""
     places = {(condition.field, condition.operator): name for name, condition in _conditions(operation).items()}
-    prefix = operation.free_fields.prefix
     for item in arguments.items:
         name = places.get((item.name, item.op))
         if name:
             yield name, item.value[:19] if _CONDITIONS[name].is_time else item.value
-        elif item.name not in (operation.fields or ()) and item.name.startswith(prefix) and item.op == "eq":
-            yield _FREE, f"{item.name.removeprefix(prefix)}={item.value}"
+        elif item.name not in (operation.fields or ()) and item.op == "eq" and _is_free(operation, item.name):
+            yield _FREE, f"{item.name.removeprefix(_free_prefix(operation))}={item.value}"
     for argument in operation.arguments:
         given = arguments.get_all(argument.name) if argument.label else []
         if given:
             is_list = argument.repeated and "enum" in argument.schema
             yield argument.name, given if is_list else given[0]
+
+
+def _free_prefix(operation: Operation) -> str:
+    return operation.free_fields.prefix if operation.free_fields else ""
+
+
+def _is_free(operation: Operation, field: str) -> bool:
+    return operation.free_fields is not None and field.startswith(operation.free_fields.prefix)

@@ -47,10 +47,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request that succeeds is answered with. ``headers`` are told by name and meaning."""
+    """What a request that succeeds is answered with; no ``schema`` where there is no body. ``headers`` are told by name and meaning."""
 
     description: str
-    schema: Schema
+    schema: Schema | None
     example: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -74,15 +74,15 @@ class Operation:
     """One method of a view.
 
     ``fields`` are those of the simple query language that it can be filtered by; None where it takes no such query;
-    ``given_fields`` are those of them that the path gives already; ``free_fields`` are named by those who ask. ``refusals``
-    are statuses beside those that every request may be answered with.
+    ``given_fields`` are those of them that the path gives already; ``free_fields`` are named by those who ask, if there are such.
+    ``refusals`` are statuses beside those that every request may be answered with.
     """
 
     answers: Mapping[int, Answer]
     summary: str = ""
     fields: frozenset[str] | None = None
     given_fields: frozenset[str] = frozenset()
-    free_fields: FreeFields = METADATA_FIELDS
+    free_fields: FreeFields | None = METADATA_FIELDS
     arguments: tuple[Parameter, ...] = ()
     headers: tuple[Parameter, ...] = ()
     body: Schema | None = None
@@ -99,19 +99,19 @@ class Operation:
         return frozenset(parameter.name for parameter in self.parameters)
 
 
-def query_parameters(fields: frozenset[str], free: FreeFields) -> tuple[Parameter, ...]:
+def query_parameters(fields: frozenset[str], free: FreeFields | None) -> tuple[Parameter, ...]:
     """The four parallel parameters of the simple query language, for an endpoint with these fields."""
     names = ", ".join(f"`{name}`" for name in sorted(fields))
     operators = "`eq`" + (", for a timestamp `lt`, `le`, `gt` or `ge`" if "timestamp" in fields else "")
-    if free.operators != operators:
+    if free is not None and free.operators != operators:
         operators += f"; for {free.text}: {free.operators}"
     return (
         Parameter(
             "q.field",
-            f"What a condition is about: {names}, or {free.text}. `user_id`, `project_id` and `resource_id` mean the same as "
-            "`user`, `project` and `resource`. May be repeated; conditions pair with operators, values and types by position, and all "
-            "must hold.",
-            example="resource_id",
+            f"What a condition is about: {names}{f', or {free.text}' if free else ''}. `user_id`, `project_id` and `resource_id` mean the "
+            "same as `user`, `project` and `resource`. May be repeated; conditions pair with operators, values and types by position, and "
+            "all must hold.",
+            example="resource_id" if "resource" in fields else sorted(fields)[0],
             repeated=True,
         ),
         Parameter("q.op", f"Its operator: {operators}. Empty or left out: `eq`.", example="eq", repeated=True),
@@ -119,7 +119,9 @@ def query_parameters(fields: frozenset[str], free: FreeFields) -> tuple[Paramete
         Parameter(
             "q.type",
             f"How the value of {free.text} is read: `string`, `integer`, `float`, `boolean` or `datetime`. Empty or left out: "
-            "as it looks like.",
+            "as it looks like."
+            if free
+            else "Of what type the value is. Changes nothing: fields have types.",
             example="string",
             repeated=True,
         ),

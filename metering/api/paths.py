@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from .errors import Unacceptable
 
-__all__ = ["event_path", "meter_path", "name_in_path", "resource_path", "sample_path"]
+__all__ = ["alarm_path", "event_path", "meter_path", "name_in_path", "resource_path", "sample_path"]
 
 
 @lru_cache(maxsize=4096)
@@ -29,6 +29,10 @@ def sample_path(sample_id: str) -> str:
 
 def event_path(message_id: str) -> str:
     return f"/v2/events/{_escaped(message_id)}"
+
+
+def alarm_path(alarm_id: str) -> str:
+    return f"/v2/alarms/{_escaped(alarm_id)}"
 
 
 def _escaped(name: str) -> str:

@@ -167,7 +167,9 @@ def _parameter(declared: Parameter, location: Any) -> OpenApiParameter:
 
 def _response(answer: Answer) -> OpenApiResponse:
     shown = [] if answer.example is None else [OpenApiExample("Example", value=answer.example)]
-    return OpenApiResponse(dict(answer.schema), description=answer.description, examples=shown)
+    return OpenApiResponse(
+        None if answer.schema is None else dict(answer.schema), description=answer.description, examples=shown
+    )
 
 
 def _refused(refusal: _Refusal) -> OpenApiResponse:

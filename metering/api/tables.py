@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.html import format_html, format_html_join, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 
-from .paths import event_path, meter_path, resource_path, sample_path
+from .paths import alarm_path, event_path, meter_path, resource_path, sample_path
 
 __all__ = ["Table", "build_table"]
 
@@ -93,4 +93,6 @@ def _target(column: str, value: str, row: Mapping[str, Any]) -> str:
         return f"{meter_path(value)}?limit=20"
     if column in _SAMPLE_COLUMNS:
         return event_path(value) if "event_type" in row else sample_path(value)
+    if column == "alarm_id":
+        return alarm_path(value)
     return resource_path(value) if column == "resource_id" else ""

@@ -164,10 +164,14 @@ class ApiView(APIView):
         """The entries of a page in their shape, and the link to the next page when more rows were fetched than it has."""
         shown, headers = rows[: page.limit], {}
         if len(rows) > page.limit:
-            url = self.absolute(quote(self.request.path_info))
-            marker = write_marker(page.list_name, position(shown[-1]))
-            headers["Link"] = next_link(url, self.request.META.get("QUERY_STRING", ""), marker)
+            headers["Link"] = self.next_link(write_marker(page.list_name, position(shown[-1])))
         return Response([shape(row) for row in shown], headers=headers)
+
+    def next_link(self, marker: str) -> str:
+        """The header ``Link`` to the page that begins behind the marker."""
+        return next_link(
+            self.absolute(quote(self.request.path_info)), self.request.META.get("QUERY_STRING", ""), marker
+        )
 
     def parse_filter(self) -> SampleFilter:
         """What the caller asked for, by the fields that the operation declares.

@@ -1,0 +1,119 @@
+"""The shapes of alarms as JSON schemas, by the names that they have in the OpenAPI document. ``shapes`` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from alarms.rules.decision import STATES
+
+from .actions import ACTION_FIELDS
+
+__all__ = ["COMPONENTS", "SEVERITIES", "STATE", "add_components"]
+
+Schema = Mapping[str, Any]
+
+SEVERITIES = ("low", "moderate", "critical")
+STATE: Schema = {"type": "string", "enum": list(STATES)}
+_TEXT = {"type": "string"}
+_NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\u0000]*$"}
+_UUID = {"type": "string", "format": "uuid"}
+_TIME = {"type": "string", "description": "ISO 8601 in UTC, without a zone."}
+_URLS = {"type": "array", "items": _TEXT}
+_RULE = {"type": "object", "description": "What stands under `<type>_rule`; fields by type in docs/alarms.md."}
+_CONSTRAINT = {
+    "type": "object",
+    "required": ["name", "start", "duration"],
+    "properties": {
+        "name": _NAME,
+        "description": {**_TEXT, "nullable": True},
+        "start": {"type": "string", "description": "A cron expression.", "example": "0 11 * * *"},
+        "duration": {"oneOf": [{"type": "integer", "minimum": 0}, _TEXT], "description": "In seconds."},
+        "timezone": {"type": "string", "nullable": True, "description": "UTC when empty."},
+    },
+    "additionalProperties": False,
+}
+_WRITABLE: Schema = {
+    "name": _NAME,
+    "description": {"type": "string", "nullable": True, "description": "Made from the rule when empty."},
+    "type": {"type": "string", "example": "threshold"},
+    "enabled": {"type": "boolean"},
+    "severity": {"type": "string", "enum": list(SEVERITIES)},
+    "project_id": {"type": "string", "description": "The caller's when left out; operators may name any."},
+    "user_id": {"type": "string", "description": "The caller when left out; operators may name any."},
+    "repeat_actions": {"type": "boolean"},
+    "state": STATE,
+}
+_SHOWN: Schema = {
+    "alarm_id": _UUID,
+    **_WRITABLE,
+    **dict.fromkeys(ACTION_FIELDS.values(), _URLS),
+    "time_constraints": {"type": "array", "items": _CONSTRAINT},
+    "state_reason": _TEXT,
+    "timestamp": {**_TIME, "description": "When the definition last changed."},
+    "state_timestamp": {**_TIME, "description": "When the state last changed."},
+}
+
+COMPONENTS: Mapping[str, Schema] = {
+    "Alarm": {
+        "type": "object",
+        "required": list(_SHOWN),
+        "properties": dict(_SHOWN),
+        # Its rule, under <type>_rule.
+        "additionalProperties": _RULE,
+        "description": "A definition and the state that it is in. The rule stands under `<type>_rule`.",
+    },
+    "AlarmToStore": {
+        "type": "object",
+        "required": ["name", "type"],
+        "properties": {
+            **_WRITABLE,
+            **{name: {**_URLS, "nullable": True} for name in ACTION_FIELDS.values()},
+            "time_constraints": {"type": "array", "items": _CONSTRAINT, "nullable": True},
+            **{name: {"description": "Taken and left alone."} for name in ("alarm_id", "state_reason", "timestamp",
+                                                                          "state_timestamp", "evaluate_timestamp")},
+        },
+        "additionalProperties": _RULE,
+    },
+    "AlarmChange": {
+        "type": "object",
+        "required": ["event_id", "alarm_id", "type", "detail", "user_id", "project_id", "on_behalf_of", "timestamp"],
+        "properties": {
+            "event_id": _UUID,
+            "alarm_id": _UUID,
+            "type": {"type": "string", "enum": ["creation", "rule change", "state transition", "deletion"]},
+            "detail": {"type": "string", "description": "Text that holds JSON: what changed, or all of the alarm."},
+            "user_id": {**_TEXT, "nullable": True, "description": "Who changed it."},
+            "project_id": {**_TEXT, "nullable": True, "description": "For which project they acted."},
+            "on_behalf_of": {"type": "string", "description": "The alarm's project."},
+            "timestamp": _TIME,
+        },
+        "additionalProperties": False,
+    },
+    "AlarmQuota": {
+        "type": "object",
+        "required": ["project_id", "quotas"],
+        "properties": {
+            "project_id": _TEXT,
+            "quotas": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["resource", "limit"],
+                    "properties": {
+                        "resource": {"type": "string", "enum": ["alarms"]},
+                        "limit": {"type": "integer", "minimum": -1, "description": "-1: any number."},
+                    },
+                    "additionalProperties": False,
+                },
+            },
+        },
+        "additionalProperties": False,
+    },
+}  # fmt: skip
+
+
+def add_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """For drf-spectacular: these beside the shapes of metering."""
+    result.setdefault("components", {}).setdefault("schemas", {}).update(COMPONENTS)
+    return result

@@ -1,0 +1,55 @@
+"""Alarms and their history as the API prints them: the only way, whatever is asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from alarms.models import Alarm, AlarmChange, Severity
+from metering.api.v2.shapes import format_time
+
+from .actions import ACTION_FIELDS
+
+__all__ = ["alarm_shape", "change_shape", "stored_shape"]
+
+
+def stored_shape(alarm: Alarm) -> dict[str, Any]:
+    """As it stands in the history: whatever the type, the rule is ``rule``."""
+    actions = {name: alarm.actions.get(state, []) for state, name in ACTION_FIELDS.items()}
+    return {
+        "alarm_id": str(alarm.id),
+        "name": alarm.name,
+        "description": alarm.description,
+        "type": alarm.type,
+        "rule": alarm.rule,
+        "enabled": alarm.enabled,
+        "severity": Severity(alarm.severity).label,
+        "project_id": alarm.project_id,
+        "user_id": alarm.user_id,
+        **actions,
+        "repeat_actions": alarm.repeat_actions,
+        "time_constraints": alarm.time_constraints,
+        "state": alarm.state,
+        "state_reason": alarm.state_reason,
+        "timestamp": format_time(alarm.changed_at),
+        "state_timestamp": format_time(alarm.state_at),
+    }
+
+
+def alarm_shape(alarm: Alarm) -> dict[str, Any]:
+    """With its rule under ``<type>_rule``. Types that are no longer there are shown like all others."""
+    return {(f"{alarm.type}_rule" if name == "rule" else name): value for name, value in stored_shape(alarm).items()}
+
+
+def change_shape(change: AlarmChange) -> dict[str, Any]:
+    """A row of the history; ``detail`` is text that holds JSON."""
+    return {
+        "event_id": str(change.id),
+        "alarm_id": str(change.alarm_id),
+        "type": change.type,
+        "detail": json.dumps(change.detail, ensure_ascii=False),
+        "user_id": change.user_id,
+        "project_id": change.project_id,
+        "on_behalf_of": change.on_behalf_of,
+        "timestamp": format_time(change.recorded_at),
+    }
