@@ -154,6 +154,10 @@ CELOMETER_API_FAILURES_PER_MINUTE = env.integer("CELOMETER_API_FAILURES_PER_MINU
 CELOMETER_PROXIES = env.integer("CELOMETER_PROXIES", 0, minimum=0)
 CELOMETER_STATISTICS_MAX_ROWS = 20_000
 CELOMETER_QUERY_TIMEOUT_SECONDS = env.integer("CELOMETER_QUERY_TIMEOUT_SECONDS", 20)
+# Alarms are evaluated so often, on the grid of the interval's multiples. They look at samples up to so long ago: nodes measure on the same
+# grid, and at its points a poll is in the store in parts. Ten seconds are several times what the way of a batch takes.
+CELOMETER_EVALUATION_INTERVAL = env.integer("CELOMETER_EVALUATION_INTERVAL", 60, minimum=1)
+CELOMETER_ALARM_LAG = env.seconds("CELOMETER_ALARM_LAG_SECONDS", timedelta(seconds=10), most=timedelta(days=1))
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 # A store that cannot be reached is told to the caller, not waited for.
 # A server that vanished without a word is given up after half a minute; without this the kernel waits for a quarter of an hour.
