@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from psycopg2.extras import execute_values
 
-from alarms import deliveries
+from alarms.deliveries import plan
 from alarms.models import Alarm, AlarmChange
 from alarms.rules.decision import Decision
 
@@ -74,8 +74,7 @@ def write(decided: Sequence[Decided], *, now: datetime, records_repeats: bool = 
         ]
         fired = _record(fired, now, with_repeats=records_repeats)
         if fired:
-            with connection.cursor() as cursor:
-                deliveries.plan(cursor, fired)
+            plan(fired)
     return fired
 
 

@@ -16,6 +16,7 @@ __all__ = ["Grid", "housekeeping_schedule", "polling_schedule"]
 _HOUSEKEEPING_SECONDS = 60
 _ROLLING_SECONDS = 20
 _INDEXES_SECONDS = 600
+_DELIVERIES_SECONDS = 2
 
 
 class Grid(schedule):
@@ -68,5 +69,10 @@ def housekeeping_schedule() -> dict[str, dict[str, Any]]:
             "task": "metering.rebuild_indexes",
             "schedule": Grid(_INDEXES_SECONDS),
             "options": {"queue": "store", "expires": _INDEXES_SECONDS, "ignore_result": True},
+        },
+        "deliveries": {
+            "task": "alarms.deliver",
+            "schedule": Grid(_DELIVERIES_SECONDS),
+            "options": {"queue": "alarms", "expires": _DELIVERIES_SECONDS, "ignore_result": True},
         },
     }

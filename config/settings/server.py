@@ -68,6 +68,10 @@ CELOMETER_BROKER_URL = env.broker_url()
 SECRET_KEY = read_or_create(CELOMETER_HOME / "run" / "secret.key")
 # The API signs what is posted to it, like every other agent what it measures.
 CELOMETER_API_KEY_PEM = read_or_create(CELOMETER_HOME / "api" / "key.pem", lambda: PrivateKey.generate().pem())
+# Webhooks are signed with this one of the deployment, and with a secret of each project.
+CELOMETER_WEBHOOK_KEY_PEM = read_or_create(
+    CELOMETER_HOME / "alarms" / "webhook.pem", lambda: PrivateKey.generate().pem()
+)
 
 # Without a store nothing is asked instead of it: the socket directory named here is empty.
 _NO_STORE = f"postgresql:///celometer?host={CELOMETER_HOME / 'run' / 'no-store'}"
