@@ -149,7 +149,7 @@ def test_what_a_killed_supervisor_left_is_found_and_replaced(launcher: Launcher)
 
     second = launcher.call("up")
     assert second.returncode == 0, second.stdout
-    assert "stopped what a killed run left: scheduler, compute, collector, store, clock, api" in second.stdout
+    assert "stopped what a killed run left: scheduler, compute, transform, collector, store, clock, api" in second.stdout
     left = {pid for pid, process in old.items() if process.is_running()}
     assert left <= servers, "roles of the killed run still work beside the new ones"
 
