@@ -20,6 +20,8 @@ __all__ = ["BadNotification", "hide_tokens", "unpack"]
 
 # Of one message when it is unpacked: nothing that a service sends comes near it.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+_MAX_NAME = 255
+_MAX_DEPTH = 100
 _SECRETS = frozenset({"auth_token", "service_catalog", "trustor_user_token"})
 _CONTEXT = "_context_"
 
@@ -60,14 +62,15 @@ def unpack(letter: Letter) -> Notification:
         message = _decode_any(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadNotification(f"no notification: {error}: {_start(text)}") from error
-    if not fields.message_id or len(fields.message_id) > 255:
-        raise BadNotification(f"message_id {fields.message_id!r:.80}: expected text of at most 255 characters")
+    message_id = _name("message_id", fields.message_id)
+    event_type = _name("event_type", fields.event_type)
+    _check_depth(text, message)
     payload, raw = _without_secrets(fields, message.get("payload"))
     payload, ctxt = nova.unwrap(payload), _context(message)
     return Notification(
-        message_id=fields.message_id,
-        origin=nova.origin_of(fields.event_type, payload, ctxt) or fields.message_id,
-        event_type=fields.event_type,
+        message_id=message_id,
+        origin=nova.origin_of(event_type, payload, ctxt) or message_id,
+        event_type=event_type,
         publisher_id=fields.publisher_id or "",
         priority=_priority(fields, letter),
         timestamp=_timestamp(fields.timestamp),
@@ -83,6 +86,30 @@ def hide_tokens(body: bytes) -> bytes:
 
 
 _TOKEN = re.compile(rb'(_context_auth_token\\*"\s*:\s*\\*")[^"\\]+')
+
+
+def _name(what: str, value: str | None) -> str:
+    """A text that names things in the store; one that it cannot hold would keep a whole batch out."""
+    if not value or len(value) > _MAX_NAME or "\0" in value:
+        raise BadNotification(f"{what} {value!r:.80}: expected text of at most {_MAX_NAME} characters, without NUL")
+    return value
+
+
+def _check_depth(text: bytes, message: Any) -> None:
+    """What is nested deep is read by one process and not by another: that hangs on how much of its stack is in use."""
+    if text.count(b"[") + text.count(b"{") <= _MAX_DEPTH:
+        return
+    level = [message]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            value
+            for outer in level
+            for value in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(value, dict | list)
+        ]
+        if not level:
+            return
+    raise BadNotification(f"objects and lists nested more than {_MAX_DEPTH} deep: {_start(text)}")
 
 
 def _inner(body: bytes) -> bytes:
@@ -123,7 +150,7 @@ def _timestamp(text: str | None) -> int:
     """``2026-03-14 09:26:41.220517``: no zone, UTC."""
     try:
         moment = datetime.fromisoformat(text or "")
-        return to_microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return to_microseconds(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError) as error:
         raise BadNotification(f"timestamp {text!r:.80}: expected a time such as 2026-03-14 09:26:41.220517") from error
 

@@ -1,0 +1,134 @@
+"""A bundle of notifications through the transform role: whatever one of them holds, the others are stored, and it is told what became of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from agents.notifications.transform import Transform
+from agents.outbox import Outbox
+from agents.pipeline.publishers.registry import Publishers
+from agents.rules import rules_files
+from agents.trust import TrustedKeys
+from metering.messages import (
+    Bundle,
+    Event,
+    EventBody,
+    Letter,
+    PrivateKey,
+    Refusal,
+    Sample,
+    is_refusal,
+    open_body,
+    parse_batch,
+    parse_refusal,
+    seal_bundle,
+)
+from tests.support.notifications import DATA, DEFAULTS
+
+VOLUME = json.loads((DATA / "legacy" / "volume.create.end.json").read_text())["payload"]
+EXISTS = json.loads((DATA / "legacy" / "compute.instance.exists.json").read_text())
+
+
+class Made(NamedTuple):
+    """What lies in the outbox, read as a collector reads it."""
+
+    samples: list[Sample]
+    events: list[Event]
+    refusals: list[Refusal]
+
+    def volumes(self) -> list[str]:
+        return [sample.resource.id for sample in self.samples if sample.meter.name == "volume.size"]
+
+
+class Worker:
+    def __init__(self, directory: Path) -> None:
+        self.key = PrivateKey.generate()
+        self.outbox = Outbox(directory / "outbox.sqlite3", key=self.key, agent="mq-1", max_bytes=10**9)
+        self.transform = Transform(
+            outbox=self.outbox,
+            key=self.key,
+            trusted=TrustedKeys(self.key.public, directory / "trusted"),
+            rules=rules_files(None, DEFAULTS),
+            state=None,
+            publishers=Publishers(),
+            wake=lambda: None,
+        )
+
+    def convert(self, *bodies: bytes, compression: str = "") -> Made:
+        letters = [Letter(body, compression=compression) for body in bodies]
+        self.transform.convert(seal_bundle(Bundle("bundle-1", 1_773_480_401_000_000, "rabbit://mq", letters), self.key))
+        return self.made()
+
+    def made(self) -> Made:
+        made = Made([], [], [])
+        for _, message in self.outbox.unsent(limit=10_000):
+            if is_refusal(message):
+                made.refusals.append(parse_refusal(message))
+                continue
+            body = open_body(parse_batch(message))
+            if isinstance(body, EventBody):
+                made.events.extend(body.events)
+            else:
+                made.samples.extend(body.samples())
+        return made
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Worker:
+    return Worker(tmp_path)
+
+
+def volume(id: str = "good", **fields: Any) -> bytes:
+    """A notification that a volume was made; the volume's id is the notification's."""
+    return wired(
+        {
+            "message_id": id,
+            "event_type": "volume.create.end",
+            "priority": "INFO",
+            "timestamp": "2026-03-14 09:26:41.220517",
+            "payload": VOLUME | {"volume_id": id},
+        }
+        | fields
+    )
+
+
+def wired(message: dict[str, Any]) -> bytes:
+    return json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(message)}).encode()
+
+
+def nested(levels: int) -> Any:
+    return json.loads("[" * levels + "]" * levels)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"message_id": "a\0b"}, "message_id 'a\\x00b'"),
+        ({"message_id": "a" * 256}, "message_id"),
+        ({"event_type": ""}, "event_type ''"),
+        ({"event_type": "x" * 256}, "event_type"),
+        ({"event_type": "x\0"}, "event_type"),
+        # A collector reads it with less of the stack left than we do: it would refuse the others with it.
+        ({"payload": VOLUME | {"x": nested(950)}}, "deep"),
+        ({"timestamp": "0001-01-01T00:00:00+14:00"}, "timestamp '0001"),
+        ({"timestamp": "9999-12-31T23:59:59-14:00"}, "timestamp '9999"),
+    ],
+)
+def test_a_notification_that_no_collector_would_take_is_refused_alone(
+    worker: Worker, fields: dict[str, Any], told: str
+) -> None:
+    made = worker.convert(volume(), volume("bad", **fields))
+    assert made.volumes() == ["good"]
+    assert [event.id for event in made.events] == ["good"]
+    assert [(refusal.reason, told in refusal.detail) for refusal in made.refusals] == [("bad_notification", True)]
+
+
+def test_what_names_nova_s_instance_may_hold_nul_without_hurting_others(worker: Worker) -> None:
+    """The key of both formats is made of names that others chose; a batch can carry no NUL."""
+    made = worker.convert(volume(), wired(EXISTS | {"message_id": "m", "_context_request_id": "req-\0"}))
+    assert made.volumes() == ["good"]
+    assert {sample.meter.name for sample in made.samples} >= {"memory", "vcpus"}
