@@ -16,11 +16,11 @@ from metering.messages import Letter, MessageRefused, to_microseconds
 from . import nova
 from .notification import Notification
 
-__all__ = ["BadNotification", "hide_tokens", "unpack"]
+__all__ = ["MAX_NAME", "BadNotification", "hide_tokens", "unpack"]
 
 # Of one message when it is unpacked: nothing that a service sends comes near it.
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-_MAX_NAME = 255
+MAX_NAME = 255
 _MAX_DEPTH = 100
 _SECRETS = frozenset({"auth_token", "service_catalog", "trustor_user_token"})
 _CONTEXT = "_context_"
@@ -90,8 +90,8 @@ _TOKEN = re.compile(rb'(_context_auth_token\\*"\s*:\s*\\*")[^"\\]+')
 
 def _name(what: str, value: str | None) -> str:
     """A text that names things in the store; one that it cannot hold would keep a whole batch out."""
-    if not value or len(value) > _MAX_NAME or "\0" in value:
-        raise BadNotification(f"{what} {value!r:.80}: expected text of at most {_MAX_NAME} characters, without NUL")
+    if not value or len(value) > MAX_NAME or "\0" in value:
+        raise BadNotification(f"{what} {value!r:.80}: expected text of at most {MAX_NAME} characters, without NUL")
     return value
 
 

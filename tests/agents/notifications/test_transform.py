@@ -1,4 +1,4 @@
-"""A bundle of notifications through the transform role: whatever one of them holds, the others are stored, and it is told what became of it."""
+"""A bundle of notifications through the transform role: whatever one of them holds, the others are stored, and that one is told of."""
 
 from __future__ import annotations
 
@@ -132,3 +132,21 @@ def test_what_names_nova_s_instance_may_hold_nul_without_hurting_others(worker: 
     made = worker.convert(volume(), wired(EXISTS | {"message_id": "m", "_context_request_id": "req-\0"}))
     assert made.volumes() == ["good"]
     assert {sample.meter.name for sample in made.samples} >= {"memory", "vcpus"}
+
+
+def networks(count: int, **fields: Any) -> bytes:
+    made = [{"id": f"net-{number}", "name": "n"} for number in range(count)]
+    return volume("bulk", **{"event_type": "network.create.end", "payload": {"networks": made}} | fields)
+
+
+def test_each_of_several_resources_is_an_event_however_long_the_message_id_is(worker: Worker) -> None:
+    made = worker.convert(networks(12, message_id="m" * 255), volume())
+    ids = {event.id for event in made.events if event.type == "network.create.end"}
+    assert len(ids) == 12
+    assert made.volumes() == ["good"]
+
+
+def test_more_resources_than_a_request_can_make_are_refused_in_one_piece(worker: Worker) -> None:
+    made = worker.convert(networks(10_001), volume())
+    assert [event.id for event in made.events] == ["good"]
+    assert "10001 networks" in made.refusals[0].detail
