@@ -19,8 +19,8 @@ from .errors import (
     TamperedBody,
     UnsupportedVersion,
 )
-from .event_body import EventBody, event_problem
-from .events import TRAIT_TYPES, Event, Trait, TraitType, trait_text
+from .event_body import MAX_RAW_BYTES, EventBody, event_problem
+from .events import EMPTY_RAW, TRAIT_TYPES, Event, Trait, TraitType, trait_text
 from .identity import batch_id_at, batch_of, derive_batch_id, due_of, position_of, sample_id
 from .keys import PrivateKey, PublicKey
 from .moments import from_microseconds, to_microseconds
@@ -29,6 +29,8 @@ from .samples import Meter, MeterType, Resource, Sample
 from .volumes import volume_text
 
 __all__ = [
+    "EMPTY_RAW",
+    "MAX_RAW_BYTES",
     "TRAIT_TYPES",
     "BadBundle",
     "BadSignature",

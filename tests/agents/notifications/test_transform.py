@@ -150,3 +150,12 @@ def test_more_resources_than_a_request_can_make_are_refused_in_one_piece(worker:
     made = worker.convert(networks(10_001), volume())
     assert [event.id for event in made.events] == ["good"]
     assert "10001 networks" in made.refusals[0].detail
+
+
+def test_an_event_outlives_a_payload_that_is_too_large_for_it(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    made = worker.convert(volume("large", payload=VOLUME | {"volume_id": "large", "x": "y" * 1_100_000}))
+    assert made.volumes() == ["large"]
+    (event,) = made.events
+    assert bytes(event.raw) == b"{}"
+    assert ("resource_id", "large") in [(trait.name, trait.value) for trait in event.traits]
+    assert "is left out, its event has the traits alone" in caplog.text
