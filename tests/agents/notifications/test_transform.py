@@ -63,6 +63,13 @@ class Worker:
         self.transform.convert(seal_bundle(Bundle("bundle-1", 1_773_480_401_000_000, "rabbit://mq", letters), self.key))
         return self.made()
 
+    def convert_more(self, *bodies: bytes) -> list[Sample]:
+        """The samples of a bundle, after others."""
+        self.outbox.mark_sent([number for number, _ in self.outbox.unsent(limit=10_000)], now=0.0)
+        letters = [Letter(body) for body in bodies]
+        self.transform.convert(seal_bundle(Bundle("bundle-2", 1_773_480_401_000_000, "rabbit://mq", letters), self.key))
+        return self.made().samples
+
     def made(self) -> Made:
         made = Made([], [], [])
         for _, message in self.outbox.unsent(limit=10_000):
@@ -159,3 +166,23 @@ def test_an_event_outlives_a_payload_that_is_too_large_for_it(worker: Worker, ca
     assert bytes(event.raw) == b"{}"
     assert ("resource_id", "large") in [(trait.name, trait.value) for trait in event.traits]
     assert "is left out, its event has the traits alone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # As many as Nova's quota allows, as long as it allows.
+        {"metadata": {f"metering.{number:0246}": "\U0001f600" * 255 for number in range(128)}},
+        {"metadata": {"metering.x": "a\0b"}},
+        {"metadata": {"metering.x\0": "a"}},
+        {"display_name": "a\0b"},
+        {"display_name": "n" * 200_000},
+    ],
+    ids=["128 long", "NUL", "NUL in a key", "NUL in a name", "long name"],
+)
+def test_no_text_of_a_customer_s_makes_an_instance_free(worker: Worker, change: dict[str, Any]) -> None:
+    plain = worker.convert(wired(EXISTS)).samples
+    payload = EXISTS["payload"] | {"instance_id": "other"} | change
+    changed = worker.convert_more(wired(EXISTS | {"message_id": "other", "payload": payload}))
+    assert [(s.meter, s.volume) for s in changed if s.resource.id == "other"] == [(s.meter, s.volume) for s in plain]
+    assert {"instance_host", "flavor.id", "status"} <= set(changed[-1].resource.metadata)
