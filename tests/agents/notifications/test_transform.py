@@ -186,3 +186,12 @@ def test_no_text_of_a_customer_s_makes_an_instance_free(worker: Worker, change: 
     changed = worker.convert_more(wired(EXISTS | {"message_id": "other", "payload": payload}))
     assert [(s.meter, s.volume) for s in changed if s.resource.id == "other"] == [(s.meter, s.volume) for s in plain]
     assert {"instance_host", "flavor.id", "status"} <= set(changed[-1].resource.metadata)
+
+
+def test_what_is_released_and_refused_is_looked_at_each_time_it_is_released(tmp_path: Path) -> None:
+    """Before it is mended, an operator may release it again and again; when it is, it must be stored."""
+    worker = Worker(tmp_path)
+    (refusal,) = worker.convert(volume(timestamp="yesterday")).refusals
+    for count in (2, 3):
+        worker.transform.convert(refusal.message)
+        assert len(worker.made().refusals) == count
