@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 
@@ -15,8 +14,7 @@ from metering.messages import MessageRefused
 from .broker import CONVERT_TASK, DERIVE_TASK
 from .node import Node
 from .notifications.role import TransformRole
-from .outbox import OutboxFull
-from .pipeline.state import StateAway
+from .notifications.transform import WAITING
 
 __all__ = ["POLL_TASK", "convert", "derive", "poll", "refuse", "run_node", "run_transform", "stop_all"]
 
@@ -73,7 +71,7 @@ def _do_or_give_back(message: bytes, work: Callable[[TransformRole], None]) -> N
     for role in _transforms:
         try:
             work(role)
-        except (OutboxFull, StateAway, OSError, sqlite3.Error) as error:
+        except WAITING as error:
             logger.error("a task of the transform role has to wait: %s: %s", type(error).__name__, error)
             time.sleep(_RETRY_SECONDS)
             raise Reject(str(error), requeue=True) from error

@@ -11,15 +11,13 @@ from typing import Any
 
 import msgspec
 
-from metering.messages import Letter, MessageRefused, to_microseconds
+from metering.messages import MAX_LETTER_BYTES, Letter, MessageRefused, to_microseconds
 
 from . import nova
 from .notification import Notification
 
 __all__ = ["MAX_NAME", "BadNotification", "hide_tokens", "unpack"]
 
-# Of one message when it is unpacked: nothing that a service sends comes near it.
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 MAX_NAME = 255
 _MAX_DEPTH = 100
 _SECRETS = frozenset({"auth_token", "service_catalog", "trustor_user_token"})
@@ -138,7 +136,8 @@ def _without_secrets(fields: _Fields, payload: Any) -> tuple[Any, msgspec.Raw]:
     if fields.event_type.startswith("identity.") and isinstance(payload, dict) and "attachments" in payload:
         payload = {name: value for name, value in payload.items() if name != "attachments"}
         return payload, msgspec.Raw(_encode_any(payload))
-    return payload, fields.payload
+    # A copy: what it was cut from is not kept with it.
+    return payload, fields.payload.copy()
 
 
 def _priority(fields: _Fields, letter: Letter) -> str:
@@ -157,6 +156,9 @@ def _timestamp(text: str | None) -> int:
 
 def _uncompressed(letter: Letter) -> bytes:
     """The body; oslo.messaging may have compressed it, and says so."""
+    whole_bytes = letter.whole_bytes or len(letter.body)
+    if whole_bytes > MAX_LETTER_BYTES:
+        raise BadNotification(f"{whole_bytes} bytes: expected at most {MAX_LETTER_BYTES}; its start is kept")
     if not letter.compression:
         return letter.body
     make = _DECOMPRESSORS.get(letter.compression)
@@ -164,11 +166,11 @@ def _uncompressed(letter: Letter) -> bytes:
         known = ", ".join(sorted(_DECOMPRESSORS))
         raise BadNotification(f"compression {letter.compression!r:.80}: expected one of {known}")
     try:
-        body = make().decompress(letter.body, MAX_MESSAGE_BYTES + 1)
+        body = make().decompress(letter.body, MAX_LETTER_BYTES + 1)
     except (zlib.error, OSError, ValueError) as error:
         raise BadNotification(f"not {letter.compression}: {error}") from error
-    if len(body) > MAX_MESSAGE_BYTES:
-        raise BadNotification(f"more than {MAX_MESSAGE_BYTES} bytes when unpacked")
+    if len(body) > MAX_LETTER_BYTES:
+        raise BadNotification(f"more than {MAX_LETTER_BYTES} bytes when unpacked")
     return bytes(body)
 
 

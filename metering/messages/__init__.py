@@ -7,7 +7,7 @@ What comes before measurements goes in a ``bundle``: notifications as they came 
 
 from .batch import Header, Kind, Link, SealedBatch, open_body, parse_batch, seal_batch, seal_events
 from .body import Body, Origin, Row
-from .bundle import BadBundle, Bundle, Letter, is_bundle, open_bundle, seal_bundle
+from .bundle import MAX_LETTER_BYTES, BadBundle, Bundle, Letter, is_bundle, open_bundle, seal_bundle
 from .checks import SampleCheck
 from .errors import (
     BadSignature,
@@ -30,6 +30,7 @@ from .volumes import volume_text
 
 __all__ = [
     "EMPTY_RAW",
+    "MAX_LETTER_BYTES",
     "MAX_RAW_BYTES",
     "TRAIT_TYPES",
     "BadBundle",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,14 +47,14 @@ class Made(NamedTuple):
 
 
 class Worker:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, config: Path | None = None) -> None:
         self.key = PrivateKey.generate()
         self.outbox = Outbox(directory / "outbox.sqlite3", key=self.key, agent="mq-1", max_bytes=10**9)
         self.transform = Transform(
             outbox=self.outbox,
             key=self.key,
             trusted=TrustedKeys(self.key.public, directory / "trusted"),
-            rules=rules_files(None, DEFAULTS),
+            rules=rules_files(config, DEFAULTS),
             state=None,
             publishers=Publishers(),
             wake=lambda: None,
@@ -195,3 +197,38 @@ def test_what_is_released_and_refused_is_looked_at_each_time_it_is_released(tmp_
     for count in (2, 3):
         worker.transform.convert(refusal.message)
         assert len(worker.made().refusals) == count
+
+
+def test_a_message_that_no_broker_may_take_is_refused_by_its_start(worker: Worker) -> None:
+    made = worker.convert(volume(), volume("large", payload={"x": "y" * 9_000_000}))
+    assert made.volumes() == ["good"]
+    assert "expected at most 8388608" in made.refusals[0].detail
+
+
+def test_messages_that_unpack_to_much_more_than_they_are_leave_memory_for_the_others(worker: Worker) -> None:
+    """A few hundred kilobytes on the bus are a gigabyte here, if all are unpacked at once."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    filler = {"payload": VOLUME | {"x": "y" * 900_000}, "_context_x": "y" * 2_000_000}
+    bombs = [zlib.compress(volume(f"b-{number}", **filler), 1) for number in range(100)]
+    made = worker.convert(*bombs, compression="application/x-gzip")
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert len(made.volumes()) == len(made.events) == 100
+    assert grown_kib < 200 * 1024
+
+
+def test_a_notification_of_more_samples_than_a_batch_may_hold_hurts_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "meters.yaml").write_text(
+        "metric:\n"
+        "- {name: '$.payload.many[*].name', event_type: many, type: gauge, unit: x, volume: 1, lookup: name, resource_id: $.payload.id}\n"
+        "- {name: one, event_type: one, type: gauge, unit: x, volume: 1, resource_id: $.payload.id}\n"
+    )
+    worker = Worker(tmp_path, config)
+    many = volume("many", event_type="many", payload={"id": "r", "many": [{"name": "n"} for _ in range(50_001)]})
+    made = worker.convert(volume("one", event_type="one", payload={"id": "r"}), many)
+    assert [sample.meter.name for sample in made.samples] == ["one"]
+    (refusal,) = made.refusals
+    assert refusal.reason == "internal_error" and "50001 samples" in refusal.detail
