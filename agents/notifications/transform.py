@@ -23,6 +23,7 @@ from agents.rules import Reloaded, Rules
 from agents.trust import TrustedKeys
 from metering.messages import (
     BadBundle,
+    Body,
     Bundle,
     Event,
     Letter,
@@ -145,6 +146,10 @@ class Transform:
                 )
             key.verify(sealed.signature, sealed.header_bytes)
             body = open_body(sealed)
+            if sealed.header.source == MADE_OF_INPUTS or not isinstance(body, Body):
+                raise BadBundle(
+                    f"a batch of {sealed.header.kind} made by {sealed.header.agent!r}: expected a polled one"
+                )
         except MessageRefused as refusal:
             self.refuse(data, refusal)
             return

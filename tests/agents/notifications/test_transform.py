@@ -232,3 +232,19 @@ def test_a_notification_of_more_samples_than_a_batch_may_hold_hurts_no_other(
     assert [sample.meter.name for sample in made.samples] == ["one"]
     (refusal,) = made.refusals
     assert refusal.reason == "internal_error" and "50001 samples" in refusal.detail
+
+
+def test_what_has_been_through_the_pipelines_does_not_go_through_them_again(tmp_path: Path) -> None:
+    """Whoever may read and write on our broker could have it derived from twice, under another key."""
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "pipeline.yaml").write_text(
+        "sources:\n- {name: all, meters: ['*'], sinks: [twice]}\nsinks:\n- name: twice\n  publishers: ['collector://']\n"
+        "  transformers: [{name: unit_conversion, parameters: {target: {name: doubled, scale: 2}}}]\n"
+    )
+    worker = Worker(tmp_path, config)
+    assert [sample.volume for sample in worker.convert(volume()).samples] == ["240"]
+    for _, message in worker.outbox.unsent(limit=10):
+        worker.transform.derive(message)
+    assert [sample.volume for sample in worker.made().samples] == ["240"]
+    assert {refusal.reason for refusal in worker.made().refusals} == {"bad_bundle"}
