@@ -5,7 +5,7 @@ The way of a sample through it: ``samples`` (what was measured) → ``body`` (en
 What comes before measurements goes in a ``bundle``: notifications as they came off a bus. ``refusals`` carry what nothing could be made of.
 """
 
-from .batch import Header, Kind, Link, SealedBatch, open_body, parse_batch, seal_batch, seal_events
+from .batch import Header, Kind, Link, SealedBatch, open_body, parse_batch, read_header, seal_batch, seal_events
 from .body import Body, Origin, Row
 from .bundle import MAX_LETTER_BYTES, BadBundle, Bundle, Letter, is_bundle, open_bundle, seal_bundle
 from .checks import SampleCheck
@@ -76,6 +76,7 @@ __all__ = [
     "parse_batch",
     "parse_refusal",
     "position_of",
+    "read_header",
     "sample_id",
     "seal_batch",
     "seal_bundle",
