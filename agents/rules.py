@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 SOURCE = "openstack"
 _METERS, _EVENTS, _PIPELINES, _EVENT_PIPELINES = "meters.yaml", "events.yaml", "pipeline.yaml", "event_pipeline.yaml"
 _MORE_METERS = "meters.d"
+# How long changed files must have stayed as they are before they are read, and how often that is waited for.
+_AT_REST_SECONDS = 0.2
+_MOST_LOOKS = 10
 Read = TypeVar("Read")
 # Path, time of the last change in ns, size.
 Stamp = tuple[str, int, int]
@@ -66,15 +70,27 @@ class Reloaded(Generic[Read]):
 
     def current(self) -> Read:
         """What the files say now."""
-        stamp = self._stamp_now()
-        if stamp != self._stamp:
+        if self._stamp_now() != self._stamp:
+            stamp = self._stamp_at_rest()
+            if stamp == self._stamp:
+                return self._value
             self._stamp = stamp
             try:
                 self._value = self._read()
                 logger.info("definitions and pipelines were read anew")
-            except BadDefinitions as error:
+            except (BadDefinitions, OSError) as error:
                 logger.error("changed definitions are not used, the former ones go on:\n%s", error)
         return self._value
+
+    def _stamp_at_rest(self) -> list[Stamp]:
+        """The files' stamp once nothing changes any more: a file that is being written is often a good one, with less in it."""
+        stamp = self._stamp_now()
+        for _ in range(_MOST_LOOKS):
+            time.sleep(_AT_REST_SECONDS)
+            before, stamp = stamp, self._stamp_now()
+            if stamp == before:
+                break
+        return stamp
 
     def _stamp_now(self) -> list[Stamp]:
         return [(str(path), status.st_mtime_ns, status.st_size) for path in self._files() if (status := _status(path))]
@@ -97,6 +113,7 @@ def pipeline_files(own: Path | None, shipped: Path) -> Reloaded[Pipelines]:
 
 def read_rules(own: Path | None, shipped: Path) -> Rules:
     """Read all files. Raises BadDefinitions with the mistakes of all of them."""
+    _require(own)
     mistakes: list[Mistake] = []
     meters = _collect(mistakes, lambda: read_meters(_meter_places(own, shipped), source=SOURCE))
     events = _collect(mistakes, lambda: read_events(_place(own, shipped, _EVENTS), source=SOURCE))
@@ -106,7 +123,14 @@ def read_rules(own: Path | None, shipped: Path) -> Rules:
     return Rules(meters, events, pipelines)
 
 
+def _require(own: Path | None) -> None:
+    """Without it the shipped files would count, and other samples be made. Raises BadDefinitions."""
+    if own and not own.is_dir():
+        raise BadDefinitions([Mistake(own, 0, "expected the directory that CELOMETER_CONFIG_DIR names")])
+
+
 def _read_pipelines(own: Path | None, shipped: Path) -> Pipelines:
+    _require(own)
     return load_pipelines(
         _place(own, shipped, _PIPELINES),
         _place(own, shipped, _EVENT_PIPELINES),
