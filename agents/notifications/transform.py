@@ -39,7 +39,7 @@ from metering.messages import (
 
 from .neutron import each_of
 from .notification import Notification
-from .unpacking import hide_tokens, unpack
+from .unpacking import unpack, without_secrets
 
 __all__ = ["WAITING", "Transform"]
 
@@ -205,16 +205,13 @@ class Transform:
 
     def _refusal(self, bundle: Bundle, letter: Letter, reason: str, detail: str) -> Refusal:
         """A letter that is kept in a bundle of its own, so that it can be sent again as it is once its fault is mended."""
-        kept = Letter(
-            hide_tokens(letter.body),
-            letter.content_type,
-            letter.compression,
-            letter.exchange,
-            letter.routing_key,
-            letter.whole_bytes,
-        )
         # No id or time of this try: the same letter again is the same entry of the quarantine.
-        alone = Bundle(id=f"alone-{sha256(letter.body).hexdigest()[:32]}", taken=0, bus=bundle.bus, letters=[kept])
+        alone = Bundle(
+            id=f"alone-{sha256(letter.body).hexdigest()[:32]}",
+            taken=0,
+            bus=bundle.bus,
+            letters=[without_secrets(letter)],
+        )
         message = seal_bundle(alone, self._key, compress=False)
         return Refusal(
             self._outbox.agent, reason, f"{bundle.bus} {letter.exchange} {letter.routing_key}: {detail}", message

@@ -248,3 +248,19 @@ def test_what_has_been_through_the_pipelines_does_not_go_through_them_again(tmp_
         worker.transform.derive(message)
     assert [sample.volume for sample in worker.made().samples] == ["240"]
     assert {refusal.reason for refusal in worker.made().refusals} == {"bad_bundle"}
+
+
+@pytest.mark.parametrize("pack", [bytes, zlib.compress], ids=["plain", "compressed"])
+def test_neither_passwords_nor_tokens_are_kept(worker: Worker, pack: Any) -> None:
+    """Not in events, not in samples, and not in what is refused."""
+    secrets = {"adminPass": "hidden-1", "psk": 'hidden-2 \\" hidden-3', "nested": [{"auth_password": "hidden-4"}]}
+    fields = {"payload": VOLUME | secrets | {"volume_id": "v"}, "_context_auth_token": "hidden-5"}
+    bodies = [pack(volume(**fields)), pack(volume("bad", **fields, timestamp="?"))]
+    made = worker.convert(*bodies, compression="" if pack is bytes else "application/x-gzip")
+    assert made.volumes() == ["v"]
+    (event,), (refusal,) = made.events, made.refusals
+    assert b'"adminPass": "***"' in bytes(event.raw) and json.loads(bytes(event.raw))["size"] == 120
+    assert b"hidden" not in bytes(event.raw)
+    for secret in (b"hidden-1", b"hidden-2", b"hidden-4", b"hidden-5"):
+        assert secret not in refusal.message
+    assert b"display_name" in refusal.message
