@@ -271,13 +271,13 @@ def _event_parts(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 def _by_time(things: Sequence[Thing], times_of: Callable[[Thing], list[int]]) -> list[list[Thing]]:
-    """The weeks of their times tell them apart; each that is of a time to come stands alone."""
+    """The weeks of their times tell them apart; those of a time to come go together if it is the same."""
     latest = _now() + _AHEAD
-    groups: dict[object, list[Thing]] = {}
+    groups: dict[tuple[int, int], list[Thing]] = {}
     for thing in things:
         times = times_of(thing)
         first, last = min(times), max(times)
-        key = (_week(first), _week(last)) if last <= latest else id(thing)
+        key = (_week(first), _week(last)) if last <= latest else (first, last)
         groups.setdefault(key, []).append(thing)
     return list(groups.values())
 
