@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -67,7 +68,7 @@ def unpack(letter: Letter) -> Notification:
     payload, ctxt = nova.unwrap(payload), _context(message)
     return Notification(
         message_id=message_id,
-        origin=nova.origin_of(event_type, payload, ctxt) or message_id,
+        origin=nova.origin_of(event_type, payload, ctxt) or _own_origin(message_id),
         event_type=event_type,
         publisher_id=fields.publisher_id or "",
         priority=_priority(fields, letter),
@@ -116,6 +117,11 @@ def _name(what: str, value: str | None) -> str:
     if not value or len(value) > MAX_NAME or "\0" in value:
         raise BadNotification(f"{what} {value!r:.80}: expected text of at most {MAX_NAME} characters, without NUL")
     return value
+
+
+def _own_origin(message_id: str) -> str:
+    """The message id; one with a slash could be the key of something else: what Nova's formats share, what is derived of a batch."""
+    return f"message/{sha256(message_id.encode()).hexdigest()}" if "/" in message_id else message_id
 
 
 def _check_depth(text: bytes, message: Any) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import resource
 import zlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from agents.notifications.transform import Transform
+from agents.notifications.unpacking import unpack
 from agents.outbox import Outbox
 from agents.pipeline.publishers.registry import Publishers
 from agents.rules import rules_files
@@ -264,3 +266,21 @@ def test_neither_passwords_nor_tokens_are_kept(worker: Worker, pack: Any) -> Non
     for secret in (b"hidden-1", b"hidden-2", b"hidden-4", b"hidden-5"):
         assert secret not in refusal.message
     assert b"display_name" in refusal.message
+
+
+def test_a_message_id_cannot_be_the_key_of_something_else(worker: Worker) -> None:
+    """Whoever may write on the cloud's bus must not keep what is derived of polled samples, or an instance's, out of the store."""
+    stranger = unpack(Letter(volume("019f-batch/cpu_source:cpu_sink")))
+    assert "/cpu_source" not in stranger.origin
+    nova = unpack(Letter(wired(EXISTS | {"message_id": "m"})))
+    assert nova.origin.startswith("nova/")
+    assert unpack(Letter(volume(nova.origin[:255]))).origin != nova.origin
+    assert unpack(Letter(volume("m-1"))).origin == "m-1"
+
+
+def test_what_is_of_one_time_to_come_travels_together(worker: Worker) -> None:
+    """A sender whose clock is ahead must not make a batch of each of its events."""
+    ahead = f"{datetime.now(UTC) + timedelta(minutes=30):%Y-%m-%d %H:%M:%S}"
+    worker.convert(networks(300, timestamp=ahead), volume())
+    batches = [parse_batch(message).header for _, message in worker.outbox.unsent(limit=10_000)]
+    assert [(batch.kind, batch.count) for batch in batches] == [("samples", 1), ("events", 300), ("events", 1)]
