@@ -40,7 +40,7 @@ from metering.messages import (
 
 from .neutron import each_of
 from .notification import Notification
-from .unpacking import hide_tokens, unpack
+from .unpacking import unpack, without_secrets
 
 __all__ = ["WAITING", "Transform"]
 
@@ -206,16 +206,13 @@ class Transform:
 
     def _refusal(self, bundle: Bundle, letter: Letter, reason: str, detail: str) -> Refusal:
         """A letter that is kept in a bundle of its own, so that it can be sent again as it is once its fault is mended."""
-        kept = Letter(
-            hide_tokens(letter.body),
-            letter.content_type,
-            letter.compression,
-            letter.exchange,
-            letter.routing_key,
-            letter.whole_bytes,
-        )
         # No id or time of this try: the same letter again is the same entry of the quarantine.
-        alone = Bundle(id=f"alone-{sha256(letter.body).hexdigest()[:32]}", taken=0, bus=bundle.bus, letters=[kept])
+        alone = Bundle(
+            id=f"alone-{sha256(letter.body).hexdigest()[:32]}",
+            taken=0,
+            bus=bundle.bus,
+            letters=[without_secrets(letter)],
+        )
         message = seal_bundle(alone, self._key, compress=False)
         return Refusal(
             self._outbox.agent, reason, f"{bundle.bus} {letter.exchange} {letter.routing_key}: {detail}", message
@@ -275,13 +272,13 @@ def _event_parts(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 def _by_time(things: Sequence[Thing], times_of: Callable[[Thing], list[int]]) -> list[list[Thing]]:
-    """The weeks of their times tell them apart; each that is of a time to come stands alone."""
+    """The weeks of their times tell them apart; those of a time to come go together if it is the same."""
     latest = _now() + _AHEAD
-    groups: dict[object, list[Thing]] = {}
+    groups: dict[tuple[int, int], list[Thing]] = {}
     for thing in things:
         times = times_of(thing)
         first, last = min(times), max(times)
-        key = (_week(first), _week(last)) if last <= latest else id(thing)
+        key = (_week(first), _week(last)) if last <= latest else (first, last)
         groups.setdefault(key, []).append(thing)
     return list(groups.values())
 

@@ -20,7 +20,7 @@ from .errors import (
     UnsupportedVersion,
 )
 from .event_body import MAX_RAW_BYTES, EventBody, event_problem
-from .events import EMPTY_RAW, TRAIT_TYPES, Event, Trait, TraitType, trait_text
+from .events import EMPTY_RAW, MAX_TRAITS, TRAIT_TYPES, Event, Trait, TraitType, trait_text
 from .identity import batch_id_at, batch_of, derive_batch_id, due_of, position_of, sample_id
 from .keys import PrivateKey, PublicKey
 from .moments import from_microseconds, to_microseconds
@@ -32,6 +32,7 @@ __all__ = [
     "EMPTY_RAW",
     "MAX_LETTER_BYTES",
     "MAX_RAW_BYTES",
+    "MAX_TRAITS",
     "TRAIT_TYPES",
     "BadBundle",
     "BadSignature",

@@ -74,7 +74,7 @@ def test_a_key_that_is_read_half_written_is_read_again(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_read_is_no_reason_to_trust_nobody(tmp_path: Path) -> None:
-    trusted = TrustedKeys(PrivateKey.generate().public, tmp_path / "file" / "trusted")
-    (tmp_path / "file").write_text("no directory")
+    path = tmp_path / "trusted"
+    path.write_text("")
     with pytest.raises(NotADirectoryError):
-        trusted.find("0" * 16)
+        TrustedKeys(PrivateKey.generate().public, path).find("0" * 16)

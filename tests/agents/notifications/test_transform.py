@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import zlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import pytest
 
 from agents.notifications.rules import rules_files
 from agents.notifications.transform import Transform
+from agents.notifications.unpacking import unpack
 from agents.outbox import Outbox
 from agents.pipeline.publishers.registry import Publishers
 from agents.trust import TrustedKeys
@@ -248,3 +250,37 @@ def test_what_has_been_through_the_pipelines_does_not_go_through_them_again(tmp_
         worker.transform.derive(message)
     assert [sample.volume for sample in worker.made().samples] == ["240"]
     assert {refusal.reason for refusal in worker.made().refusals} == {"bad_bundle"}
+
+
+@pytest.mark.parametrize("pack", [bytes, zlib.compress], ids=["plain", "compressed"])
+def test_neither_passwords_nor_tokens_are_kept(worker: Worker, pack: Any) -> None:
+    """Not in events, not in samples, and not in what is refused."""
+    secrets = {"adminPass": "hidden-1", "psk": 'hidden-2 \\" hidden-3', "nested": [{"auth_password": "hidden-4"}]}
+    fields = {"payload": VOLUME | secrets | {"volume_id": "v"}, "_context_auth_token": "hidden-5"}
+    bodies = [pack(volume(**fields)), pack(volume("bad", **fields, timestamp="?"))]
+    made = worker.convert(*bodies, compression="" if pack is bytes else "application/x-gzip")
+    assert made.volumes() == ["v"]
+    (event,), (refusal,) = made.events, made.refusals
+    assert b'"adminPass": "***"' in bytes(event.raw) and json.loads(bytes(event.raw))["size"] == 120
+    assert b"hidden" not in bytes(event.raw)
+    for secret in (b"hidden-1", b"hidden-2", b"hidden-4", b"hidden-5"):
+        assert secret not in refusal.message
+    assert b"display_name" in refusal.message
+
+
+def test_a_message_id_cannot_be_the_key_of_something_else(worker: Worker) -> None:
+    """Whoever may write on the cloud's bus must not keep what is derived of polled samples, or an instance's, out of the store."""
+    stranger = unpack(Letter(volume("019f-batch/cpu_source:cpu_sink")))
+    assert "/cpu_source" not in stranger.origin
+    nova = unpack(Letter(wired(EXISTS | {"message_id": "m"})))
+    assert nova.origin.startswith("nova/")
+    assert unpack(Letter(volume(nova.origin[:255]))).origin != nova.origin
+    assert unpack(Letter(volume("m-1"))).origin == "m-1"
+
+
+def test_what_is_of_one_time_to_come_travels_together(worker: Worker) -> None:
+    """A sender whose clock is ahead must not make a batch of each of its events."""
+    ahead = f"{datetime.now(UTC) + timedelta(minutes=30):%Y-%m-%d %H:%M:%S}"
+    worker.convert(networks(300, timestamp=ahead), volume())
+    batches = [parse_batch(message).header for _, message in worker.outbox.unsent(limit=10_000)]
+    assert [(batch.kind, batch.count) for batch in batches] == [("samples", 1), ("events", 300), ("events", 1)]

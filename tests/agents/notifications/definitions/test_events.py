@@ -313,3 +313,16 @@ def test_a_file_that_is_no_list_is_refused(tmp_path: Path) -> None:
         definitions(tmp_path, "events: []")
     with pytest.raises(BadDefinitions, match="No such file"):
         read_events(tmp_path / "away.yaml", source="openstack")
+
+
+def test_more_traits_than_an_event_may_have_are_a_mistake(tmp_path: Path) -> None:
+    """No collector would take such an event, so none would ever be stored."""
+    path = tmp_path / "events.yaml"
+    for count, fits in ((495, True), (496, False)):
+        traits = "".join(f"    t{number}: {{fields: payload.x}}\n" for number in range(count))
+        path.write_text(f"- event_type: x\n  traits:\n{traits}")
+        if fits:
+            assert read_events(path, source="s")
+        else:
+            with pytest.raises(BadDefinitions, match="496 traits: expected at most 495"):
+                read_events(path, source="s")
