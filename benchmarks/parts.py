@@ -68,7 +68,7 @@ def _latency(quick: bool) -> list[Figure]:
 
 
 def _flow(quick: bool) -> list[Figure]:
-    return measure_flow(notifications=2_000 if quick else 30_000, singly=300 if quick else 3_000)
+    return measure_flow(notifications=1_000 if quick else 30_000, singly=100 if quick else 3_000)
 
 
 _PARTS: dict[str, Callable[[bool], list[Figure]]] = {

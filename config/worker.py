@@ -116,7 +116,14 @@ class Consumer(consumer.Consumer):
                 handle(message)
                 return
             detail = f"task {task!r:.200}, content type {message.content_type!r:.200}: expected a task of this role"
-            importlib.import_module("agents.tasks").refuse(_raw(message), "unknown_task", detail)
+            try:
+                importlib.import_module("agents.tasks").refuse(_raw(message), "unknown_task", detail)
+            except Exception as error:
+                # A full outbox, a full disk: raised here it would end the worker, and the next one, and the next.
+                logger.error("a foreign message could not be kept, it goes back to the broker: %s", error)
+                time.sleep(_RETRY_SECONDS)
+                message.requeue()
+                return
             message.ack()
 
         return admit

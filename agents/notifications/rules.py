@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from agents.definition_files import BadDefinitions, Mistake
 from agents.pipeline.definition import Pipelines
 from agents.pipeline.files import pipeline_places, read_pipelines
-from agents.reloading import Reloaded, place_of
+from agents.reloading import Reloaded, place_of, require_directory
 
 from .definitions.events import EventDefinitions, read_events
 from .definitions.meters import MeterDefinitions, read_meters
@@ -47,6 +47,7 @@ def rules_files(own: Path | None, shipped: Path) -> Reloaded[Rules]:
 
 def read_rules(own: Path | None, shipped: Path) -> Rules:
     """Read all files. Raises BadDefinitions with the mistakes of all of them."""
+    require_directory(own)
     mistakes: list[Mistake] = []
     meters = _collect(mistakes, lambda: read_meters(_meter_places(own, shipped), source=SOURCE))
     events = _collect(mistakes, lambda: read_events(place_of(_EVENTS, own, shipped), source=SOURCE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.reloading import Reloaded, place_of
+from agents.reloading import Reloaded, place_of, require_directory
 
 from .definition import Pipelines, load_pipelines
 from .publishers.address import url_problem
@@ -18,6 +18,7 @@ _NAMES = ("pipeline.yaml", "event_pipeline.yaml")
 
 def read_pipelines(own: Path | None, shipped: Path) -> Pipelines:
     """Both files: the operator's own, where they are there. Raises BadDefinitions with the mistakes of both."""
+    require_directory(own)
     samples, events = (place_of(name, own, shipped) for name in _NAMES)
     return load_pipelines(samples, events, transformers=load_transformers(), url_problem=url_problem)
 

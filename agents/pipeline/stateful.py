@@ -135,9 +135,8 @@ class _Attempt:
         try:
             return unpack_output(self._done[job.record], job.samples)
         except OtherUnit:
-            text = (
-                f"the input {job.unit_key!r:.80} came again with other samples: what was derived the first time stands"
-            )
+            # As Nova's two formats of one action do: nothing that should fill a log with keys.
+            text = "an input came again with other samples: what was derived the first time stands"
             self._report(job.pipeline.name, text)
             return Output([], [])
 
