@@ -12,6 +12,7 @@ from metering.api.paths import alarm_path, name_in_path
 from metering.api.views import ApiView
 from metering.models import TokenScope
 from metering.queries.errors import InvalidInput
+from metering.queries.simple import named_projects
 
 from . import contract
 from .definitions import Definition, parse_definition
@@ -49,6 +50,7 @@ class AlarmList(_DefiningView, ListView):
 
     def get(self, request: Request) -> Response:
         assert self.caller is not None
+        self.check_projects(named_projects(self.arguments.items))
         wanted = filter_alarms(self.arguments.items, caller=self.caller)
         found = visible_alarms(self.scope)
         return self.answer_list(found.filter(wanted), among=found, keys=ALARM_KEYS, shape=alarm_shape)

@@ -10,16 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
+from django.core.exceptions import EmptyResultSet
 from django.db.models import F, Model, Q, QuerySet
 from django.db.models.expressions import OrderBy
 from rest_framework.response import Response
 
 from metering.api.views import ApiView
+from metering.queries.database import Statement
 from metering.queries.errors import InvalidInput, QueryError, shorten
+from metering.queries.patterns import fetch_matching
 
 from .scoping import read_id
 
-__all__ = ["ALARM_KEYS", "CHANGE_KEYS", "Key", "ListView"]
+__all__ = ["ALARM_KEYS", "CHANGE_KEYS", "Key", "ListView", "complete_order"]
 
 Row = TypeVar("Row", bound=Model)
 
@@ -79,15 +82,28 @@ class ListView(ApiView):
         order: Sequence[Key],
         limit: int,
         shape: Callable[[Row], Any],
+        patterns: Sequence[str] = (),
     ) -> Response:
-        """The first ``limit`` rows behind the marker."""
+        """The first ``limit`` rows behind the marker. Raises QueryError, also for patterns that are no regular expressions."""
         marker = self.arguments.text("marker", None)
         if marker is not None:
             rows = rows.filter(_behind(_find_marked(marker, among), order))
-        found = list(rows.order_by(*map(_order_by, order))[: limit + 1])
+        found = _fetch(rows.order_by(*map(_order_by, order))[: limit + 1], patterns)
         shown = found[:limit]
         headers = {"Link": self.next_link(str(shown[-1].pk))} if len(found) > limit else {}
         return Response([shape(row) for row in shown], headers=headers)
+
+
+def _fetch(rows: QuerySet[Row], patterns: Sequence[str]) -> list[Row]:
+    """The rows in their order, found within the time that a question may take."""
+    try:
+        statement = Statement(*rows.values_list("pk").query.sql_with_params())
+    except EmptyResultSet:
+        return []
+    ids = [id for (id,) in fetch_matching(statement, patterns)]
+    by_id = rows.model._default_manager.in_bulk(ids)
+    # One may have gone in between.
+    return [by_id[id] for id in ids if id in by_id]
 
 
 def parse_order(texts: Sequence[str], keys: Mapping[str, str]) -> list[Key]:

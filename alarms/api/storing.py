@@ -13,8 +13,8 @@ from alarms.models import Alarm, AlarmChange, Schedule
 from metering.api.callers import Caller
 
 from .definitions import Definition
+from .limits import check_quota
 from .ownership import owner_of_changed, owner_of_new
-from .quotas import check_quota
 from .references import check_references
 from .scoping import check_may_change, find_alarm, visible_alarms
 from .shapes import stored_shape
@@ -114,7 +114,8 @@ def _record(
         type=type,
         detail=dict(detail),
         user_id=caller.username,
-        project_id=caller.project,
+        # Who belongs to several projects acts for the alarm's.
+        project_id=caller.project or (None if caller.is_operator else alarm.project_id),
         on_behalf_of=alarm.project_id,
         severity=severity,
         recorded_at=now,

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from django.urls import re_path
+from django.urls import path, re_path
+
+from metering.api.health import alive
 
 from .alarms import AlarmDetail, AlarmList, AlarmState
+from .history import AlarmHistory
+from .queries import AlarmQuery, HistoryQuery
+from .quotas import QuotaDetail, QuotaList
 
 __all__ = ["urlpatterns"]
 
 urlpatterns = [
+    # Where Aodh said that it is alive.
+    path("healthcheck", alive, name="healthcheck"),
     re_path(r"^v2/alarms/?$", AlarmList.as_view(), name="alarms"),
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/?$", AlarmDetail.as_view(), name="alarm"),
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/state/?$", AlarmState.as_view(), name="alarm-state"),
+    re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/history/?$", AlarmHistory.as_view(), name="alarm-history"),
+    re_path(r"^v2/query/alarms/?$", AlarmQuery.as_view(), name="query-alarms"),
+    re_path(r"^v2/query/alarms/history/?$", HistoryQuery.as_view(), name="query-alarm-history"),
+    re_path(r"^v2/quotas/?$", QuotaList.as_view(), name="quotas"),
+    re_path(r"^v2/quotas/(?P<project_id>[^/]+)/?$", QuotaDetail.as_view(), name="quota"),
 ]

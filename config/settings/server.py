@@ -116,6 +116,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "server", "description": "Which versions there are"},
     ],
 }
+# What is told at /v2/capabilities, by each part of the server of itself.
+CELOMETER_CAPABILITIES = ("metering.api.v2.capabilities.describe", "alarms.api.capabilities.describe")
 LOGIN_URL = "/login/"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # Passwords are not to be guessed: so many failures of one user from one address, and this user waits there. Not of a user alone:

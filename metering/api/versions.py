@@ -39,6 +39,7 @@ class Versions(OpenView):
         ("Meters", "/v2/meters?unique=True"),
         ("Resources", "/v2/resources?meter_links=0"),
         ("The newest samples", "/v2/samples?limit=20"),
+        ("Alarms", "/v2/alarms"),
         ("Statistics of CPU time, by hour of the last week", "/v2/meters/cpu/statistics?period=3600&" + SINCE_WEEK),
     )
 

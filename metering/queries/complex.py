@@ -30,6 +30,7 @@ __all__ = [
     "Expression",
     "Junction",
     "Kind",
+    "Language",
     "Negation",
     "OrderKey",
     "Value",
@@ -49,6 +50,7 @@ class Kind(Enum):
     NUMBER = "a number"
     TIME = "a time"
     ID = "a message's id"
+    BOOLEAN = "true or false"
     # Each value has a type of its own.
     METADATA = "text, a number, true or false"
 
@@ -67,6 +69,18 @@ _ALIASES = {
     **{f"{name}_id": name for name in ("user", "project", "resource")},
     "counter_name": "meter",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What an endpoint can be asked about: its fields by their names, other names of them, and whether ``metadata.KEY`` is one."""
+
+    fields: Mapping[str, Kind]
+    aliases: Mapping[str, str]
+    has_metadata: bool = False
+
+
+SAMPLES = Language(FIELDS, _ALIASES, has_metadata=True)
 _SYNONYMS = {"=<": "<=", "=>": ">="}
 _COMPARISONS = ("=", "!=", "<", "<=", "=<", ">", ">=", "=>", "=~")
 _OPERATORS = ("and", "or", "not", "in", *_COMPARISONS)
@@ -112,13 +126,13 @@ class OrderKey(NamedTuple):
     descending: bool
 
 
-def parse_filter(text: str) -> Expression:
+def parse_filter(text: str, language: Language = SAMPLES) -> Expression:
     """The expression that the text holds. Raises QueryError for anything else, and beyond the bounds that settings state."""
     most = settings.CELOMETER_API_MAX_FILTER_CHARACTERS
     if len(text) > most:
         raise FilterError(f"it has {len(text)} characters: expected at most {most}", value=text)
     tree = _load(text, error=FilterError)
-    parser = _FilterParser()
+    parser = _FilterParser(language)
     parsed = parser.parse(tree, depth=1)
     most = settings.CELOMETER_API_MAX_CONDITIONS
     if parser.comparison_count > most:
@@ -126,7 +140,7 @@ def parse_filter(text: str) -> Expression:
     return parsed
 
 
-def parse_order(text: str) -> tuple[OrderKey, ...]:
+def parse_order(text: str, language: Language = SAMPLES) -> tuple[OrderKey, ...]:
     """What to order by; of a field that stands twice the first counts. Raises QueryError."""
     most = settings.CELOMETER_API_MAX_FILTER_CHARACTERS
     if len(text) > most:
@@ -134,7 +148,7 @@ def parse_order(text: str) -> tuple[OrderKey, ...]:
     entries = _load(text, error=OrderError)
     if not isinstance(entries, list):
         raise OrderError(f"{_shown(entries)} is not of type 'array'", value=_shown(entries))
-    keys = [_order_key(entry) for entry in entries]
+    keys = [_order_key(entry, language) for entry in entries]
     first = {key.field: key for key in reversed(keys)}
     return tuple(first[field] for field in dict.fromkeys(key.field for key in keys))
 
@@ -156,7 +170,8 @@ def named_projects(expression: Expression) -> list[str]:
 class _FilterParser:
     """Goes down the tree and counts what it finds."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: Language) -> None:
+        self.language = language
         self.comparison_count = 0
 
     def parse(self, tree: Any, *, depth: int) -> Expression:
@@ -174,21 +189,22 @@ class _FilterParser:
         if word == "not":
             return Negation(self.parse(operand, depth=depth + 1))
         self.comparison_count += 1
-        return _comparison(tree, _SYNONYMS.get(word, word), operand)
+        return _comparison(tree, _SYNONYMS.get(word, word), operand, self.language)
 
 
-def _comparison(tree: Any, operator: str, operand: Any) -> Comparison:
+def _comparison(tree: Any, operator: str, operand: Any, language: Language) -> Comparison:
     if operator not in _OPERATORS:
         raise _no_schema(tree, f"expected an operator: one of {' '.join(_OPERATORS)}")
     if not isinstance(operand, dict) or len(operand) != 1:
         raise _no_schema(tree, f"expected an object with one field for {operator}")
     ((written, value),) = operand.items()
-    field = _ALIASES.get(written, written)
-    kind = FIELDS.get(field)
-    if kind is None and field.startswith(METADATA_PREFIX) and field != METADATA_PREFIX:
+    field = language.aliases.get(written, written)
+    kind = language.fields.get(field)
+    if kind is None and language.has_metadata and field.startswith(METADATA_PREFIX) and field != METADATA_PREFIX:
         kind = Kind.METADATA
     if kind is None:
-        raise _no_schema(tree, f"{shorten(written)} is no field: expected {', '.join(FIELDS)}, or metadata.KEY")
+        names = ", ".join(language.fields) + (", or metadata.KEY" if language.has_metadata else "")
+        raise _no_schema(tree, f"{shorten(written)} is no field: expected {names}")
     values = _list_of(tree, value, field, kind) if operator == "in" else [value]
     if operator == "=~":
         _check_pattern(tree, value, kind)
@@ -210,7 +226,7 @@ def _list_of(tree: Any, value: Any, field: str, kind: Kind) -> list[Any]:
 
 def _check_pattern(tree: Any, value: Any, kind: Kind) -> None:
     most = settings.CELOMETER_API_MAX_PATTERN_CHARACTERS
-    if kind in {Kind.NUMBER, Kind.TIME} or not isinstance(value, str):
+    if kind in {Kind.NUMBER, Kind.TIME, Kind.BOOLEAN} or not isinstance(value, str):
         raise _no_schema(tree, "=~ compares text with a regular expression")
     if len(value) > most:
         raise FilterError(
@@ -225,13 +241,13 @@ def _value(tree: Any, value: Any, field: str, kind: Kind) -> Value:
             return parse_timestamp(value)
         except InvalidInput as error:
             raise QueryError(f"Failed to parse the timestamp value {shorten(value)}", value=value) from error
-    if isinstance(value, str) and kind is not Kind.NUMBER:
+    if isinstance(value, str) and kind not in {Kind.NUMBER, Kind.BOOLEAN}:
         return value
     if kind in {Kind.NUMBER, Kind.METADATA} and isinstance(value, str | int | Decimal) and not isinstance(value, bool):
         number = parse_number(_number_text(value))
         if number is not None:
             return number
-    if kind is Kind.METADATA and isinstance(value, bool):
+    if kind in {Kind.METADATA, Kind.BOOLEAN} and isinstance(value, bool):
         return value
     raise _no_schema(tree, f"{field} is compared with {kind.value}")
 
@@ -243,14 +259,15 @@ def _number_text(value: str | int | Decimal) -> str:
     return str(value).strip()
 
 
-def _order_key(entry: Any) -> OrderKey:
+def _order_key(entry: Any, language: Language) -> OrderKey:
     if not isinstance(entry, dict) or len(entry) != 1:
         raise OrderError(f"{_shown(entry)} is not an object with one field and its direction", value=_shown(entry))
     ((written, direction),) = entry.items()
-    field = _ALIASES.get(written, written)
-    if field not in FIELDS:
+    field = language.aliases.get(written, written)
+    if field not in language.fields:
+        names = ", ".join(language.fields)
         raise OrderError(
-            f"Additional properties are not allowed ('{shorten(written)}' was unexpected): expected {', '.join(FIELDS)}",
+            f"Additional properties are not allowed ('{shorten(written)}' was unexpected): expected {names}",
             value=written,
         )
     if not isinstance(direction, str):

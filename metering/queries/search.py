@@ -6,23 +6,20 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import DataError
-
 from .complex import FIELDS, Expression, Kind, OrderKey
 from .conditions import SERIES, owner_conditions
-from .database import Statement, fetch_all
-from .errors import FilterError, TooExpensive, shorten
+from .database import Statement
+from .errors import shorten
 from .expressions import COLUMNS, Conditions, find_patterns, find_window, names_one, split_conditions
 from .filters import SampleFilter, Scope
 from .floors import check_floor
+from .patterns import fetch_matching
 from .samples import SampleRow, sample_row
 from .values import parse_number, read_time
 from .walks import DIMENSIONS, SAMPLE_COLUMNS, SamplePosition, Selection, TimeOrder, walk_samples
 
 __all__ = ["FoundSample", "SampleSearch", "search_samples"]
 
-_BAD_PATTERN = "2201B"
-_COMPILING_SECONDS = 0.5
 _NULLABLE = frozenset({"user", "project", "recorded_at", "message_signature"})
 _TIES = (OrderKey("timestamp", descending=True), OrderKey("message_id", descending=False))
 _BY_TIME = {
@@ -86,7 +83,7 @@ def search_samples(
     else:
         statement = _sorted(selection, keys, after, limit)
     patterns = [] if expression is None else find_patterns(expression)
-    return [_found(row) for row in _fetch(statement, patterns)]
+    return [_found(row) for row in fetch_matching(statement, patterns)]
 
 
 def _select(expression: Expression | None, scope: Scope) -> Selection:
@@ -159,29 +156,3 @@ def _found(row: tuple[Any, ...]) -> FoundSample:
         return FoundSample(sample_row(row[:-1]), tuple(row[-1]))
     sample = sample_row(row)
     return FoundSample(sample, (sample.timestamp.isoformat(), str(sample.id)))
-
-
-def _fetch(statement: Statement, patterns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The rows. Raises FilterError for a pattern that is no regular expression, or one that PostgreSQL gives up on."""
-    if patterns:
-        # A bad one is told even where there is nothing to compare with; one that explodes costs no more than this.
-        compiled = ", ".join(["'' ~ %s"] * len(patterns))
-        _run(Statement(f"SELECT {compiled}", tuple(patterns)), patterns, timeout_seconds=_COMPILING_SECONDS)
-    return _run(statement, patterns)
-
-
-def _run(
-    statement: Statement, patterns: Sequence[str], *, timeout_seconds: float | None = None
-) -> list[tuple[Any, ...]]:
-    try:
-        return fetch_all(statement, timeout_seconds=timeout_seconds)
-    except TooExpensive as error:
-        if timeout_seconds is None:
-            raise
-        reason = f"regular expressions take longer than {timeout_seconds} s to compile"
-        raise FilterError(f"{reason}: {shorten(' or '.join(patterns))}", value=patterns[0]) from error
-    except DataError as error:
-        if getattr(error.__cause__, "pgcode", None) != _BAD_PATTERN:
-            raise
-        reason = str(error).splitlines()[0]
-        raise FilterError(f"{reason}: {shorten(' or '.join(patterns))}", value=patterns[0]) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -11,7 +13,7 @@ from ..callers import Grant
 from ..views import ApiView
 from . import contract
 
-__all__ = ["Capabilities"]
+__all__ = ["Capabilities", "describe"]
 
 
 class Capabilities(ApiView):
@@ -27,13 +29,20 @@ class Capabilities(ApiView):
         self.caller = None
 
     def get(self, request: Request) -> Response:
-        return Response(
-            {
-                "api": dict.fromkeys(sorted((*_QUERIES, *_FUNCTIONS)), True),
-                "storage": {"storage:production_ready": True},
-                "event_storage": {"storage:production_ready": True},
-            }
-        )
+        found: dict[str, dict[str, bool]] = {}
+        for name in settings.CELOMETER_CAPABILITIES:
+            for kind, words in import_string(name)().items():
+                found.setdefault(kind, {}).update(words)
+        return Response({kind: dict(sorted(words.items())) for kind, words in found.items()})
+
+
+def describe() -> dict[str, dict[str, bool]]:
+    """What metering can do."""
+    return {
+        "api": dict.fromkeys((*_QUERIES, *_FUNCTIONS), True),
+        "storage": {"storage:production_ready": True},
+        "event_storage": {"storage:production_ready": True},
+    }
 
 
 _QUERIES = (

@@ -10,11 +10,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import get_resolver
 
-from metering.api.views import ApiView
 from metering.messages import sample_id
+from tests.support.defined_alarms import make_alarm
 from tests.support.events import store_event
+from tests.support.routes import api_patterns
 from tests.support.samples import make_sample, store_samples
 
 from .conftest import fault
@@ -25,10 +25,8 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,imag
 def pages() -> list[str]:
     """A path for every page of the API, with what the store of these tests has in its place."""
     names = {"meter": "cpu", "resource_id": "r1", "sample_id": "{sample}", "message_id": "event-1", "event_type": "image.update",
-             "trait": "size"}  # fmt: skip
-    patterns = get_resolver().url_patterns[-1].url_patterns
-    views = [pattern for pattern in patterns if issubclass(getattr(pattern.callback, "cls", object), ApiView)]
-    paths = (str(pattern.pattern).strip("^$").replace("/?", "").replace("(/.*)?", "") for pattern in views)
+             "trait": "size", "alarm_id": "{alarm}", "project_id": "p1"}  # fmt: skip
+    paths = (str(pattern.pattern).strip("^$").replace("/?", "").replace("(/.*)?", "") for pattern in api_patterns())
     named = ("/" + re.sub(r"\(\?P<(\w+)>[^)]*\)", lambda match: names[match[1]], path) for path in paths)
     return sorted({path for path in named if "[0-9]" not in path and path != "/schema"})
 
@@ -46,11 +44,16 @@ def person(operator):
     client = Client(headers=BROWSER)
     client.force_login(operator.user)
     client.sample = str(sample_id(batch.batch_id, 0))
+    client.alarm = make_alarm(project="p1")
     return client
 
 
+def filled(path: str, client: Client) -> str:
+    return path.replace("{sample}", client.sample).replace("{alarm}", client.alarm)
+
+
 def page_of(client: Client, path: str) -> str:
-    answer = client.get(path.replace("{sample}", client.sample))
+    answer = client.get(filled(path, client))
     assert answer["Content-Type"].startswith("text/html"), path
     return answer.content.decode()
 
@@ -180,7 +183,7 @@ def test_a_path_that_no_page_has_is_told_by_a_page(db):
 
 @pytest.mark.parametrize("path", pages())
 def test_a_page_asks_the_store_no_more_than_its_endpoint(person, path):
-    asked = path.replace("{sample}", person.sample)
+    asked = filled(path, person)
     person.get(asked)
     with CaptureQueriesContext(
         connection,

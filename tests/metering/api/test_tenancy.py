@@ -19,10 +19,13 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from alarms.models import Alarm, AlarmChange, AlarmQuota
 from metering.api.pages import write_marker
+from metering.api.views import ApiView
 from metering.collector import ingestion, posting
 from metering.messages import sample_id
 from metering.models import AgentKey, ApiToken, Batch, Membership, Meter, ParkedBatch, Quarantine, Resource
+from tests.support.defined_alarms import make_alarm
 from tests.support.events import make_event, store_events
 from tests.support.samples import make_sample, store_samples
 
@@ -42,6 +45,8 @@ VALUES = {
     "message_id": ("secret-project-secret-user-secret", "p9-stranger-shared"),
     "event_type": ("secret.event", "shared.event"),
     "trait": ("secret-trait", "shared-trait"),
+    "alarm_id": ("{alarm}", "{gone}", "{own}", "secret-alarm"),
+    "project_id": ("secret-project", "p9"),
     # Of the admin.
     "object_id": ("{user}", "{token}", "{batch}", "{meter}", "{resource}", "{key}", "{sample}", "{quarantine}", "{parked}"),
     "id": ("{user}",),
@@ -67,21 +72,75 @@ FILTERS = (
 ORDERS = (None, [], [{"volume": "desc"}], [{"project": "asc"}, {"resource_metadata": "desc"}])
 
 # For every route that can be posted to; none where that would not ask for data.
+ALARM_FILTERS = (
+    None,
+    {"=": {"name": "secret-alarm"}},
+    {"=~": {"name": "^s"}},
+    {"=": {"alarm_id": "{alarm}"}},
+    {"=": {"project": "secret-project"}},
+    {"not": {"=": {"project_id": "p9"}}},
+    {"or": [{"=": {"user": "secret-user"}}, {"in": {"severity": ["low", "critical"]}}]},
+    {"=~": {"rule": "secret"}},
+    {"=~": {"alarm_actions": "secret"}},
+)
+CHANGE_FILTERS = (
+    None,
+    {"=": {"alarm_id": "{alarm}"}},
+    {"in": {"alarm_id": ["{gone}", "{own}"]}},
+    {"=": {"event_id": "{change}"}},
+    {"=": {"on_behalf_of": "secret-project"}},
+    {"=": {"project": "secret-project"}},
+    {"not": {"=": {"user": "stranger"}}},
+    {"=~": {"detail": "secret"}},
+)
+
+
+def alarm_body(**fields: Any) -> dict[str, Any]:
+    return {"name": "made", "type": "event", "event_rule": {}, **fields}
+
+
+def queries(filters: tuple[Any, ...], orders: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The bodies of complex queries: every filter in every order, with a limit and without."""
+    return tuple(
+        {
+            "limit": limit,
+            **{name: json.dumps(part) for name, part in (("filter", filter), ("orderby", order)) if part is not None},
+        }
+        for filter in filters
+        for order in orders
+        for limit in (1, None)
+    )
+
+
+# What is stored of these is rolled back with the world that it was sent to; what is drawn anew is blotted out.
 POSTS: dict[str, tuple[Any, ...]] = {
     "versions": ({},),
     "meter": (
         [posted(counter_name="secret.meter", project_id="secret-project")],
         [posted(counter_name="shared.meter", project_id="p9"), posted(counter_name="shared.meter", project_id="secret-project")],
     ),
-    "query-samples": tuple(
-        {"limit": limit, **{name: json.dumps(part) for name, part in (("filter", filter), ("orderby", order)) if part is not None}}
-        for filter in FILTERS for order in ORDERS for limit in (1, None)
+    "query-samples": queries(FILTERS, ORDERS),
+    "query-alarms": queries(ALARM_FILTERS, (None, [{"severity": "desc"}, {"project": "asc"}])),
+    "query-alarm-history": queries(CHANGE_FILTERS, (None, [{"type": "desc"}, {"project": "asc"}])),
+    # None of these can be stored: what is told of others must not depend on whether they are there.
+    "alarms": (
+        alarm_body(project_id="secret-project"),
+        alarm_body(user_id="secret-user"),
+        alarm_body(type="combination", combination_rule={"alarm_ids": ["{alarm}", "{own}"]}, event_rule=None),
+        alarm_body(type="threshold", event_rule=None, threshold_rule={
+            "meter_name": "m", "threshold": 1, "query": [{"field": "project_id", "value": "secret-project"}]}),
     ),
+    "quotas": ({"project_id": "secret-project", "quotas": [{"resource": "alarms", "limit": 1}]},),
     "login": (),
     "logout": (),
 }  # fmt: skip
 # Where posting stores nothing.
-ASKED_BY_POST = {"query-samples"}
+ASKED_BY_POST = {"query-samples", "query-alarms", "query-alarm-history"}
+# Sent to routes that can be put to: only what is refused, for want of the alarm or of what it names.
+PUTS: dict[str, tuple[Any, ...]] = {
+    "alarm": (alarm_body(project_id="secret-project", name=""), alarm_body(name="")),
+    "alarm-state": ("nope",),
+}
 
 _FIELDS = {
     "resource_id": ("secret-resource", "shared-resource"),
@@ -95,6 +154,11 @@ _FIELDS = {
     "secret-trait": ("secret-value",),
     "project_id&q.op=ne": ("x",),
     "shared-trait&q.op=gt": ("1",),
+    "name": ("secret-alarm", "shared-alarm"),
+    "alarm_id": ("{alarm}",),
+    "state": ("alarm",),
+    "severity": ("critical",),
+    "all_projects": ("true", "false"),
 }
 _WINDOW = "q.field=timestamp&q.op=ge&q.value=2016-01-05T10:00:00&q.field=timestamp&q.op=lt&q.value=2016-01-05T11:00:00"
 _MARKERS = (
@@ -120,6 +184,8 @@ QUERIES = (
     ),
     f"{_WINDOW}&period=600&groupby=resource_id&aggregate.func=sum",
     *(f"limit=1&marker={marker}" for marker in _MARKERS),
+    *(f"limit=1&marker={{{name}}}" for name in ("alarm", "change", "own")),
+    *("sort=name", "sort=severity:desc&sort=user_id", "project_id=secret-project", "project_id=p9"),
     f"unique=1&limit=1&marker={write_marker('unique meters', ('a', 'a', 'a'))}",
 )
 
@@ -130,6 +196,8 @@ class Route(NamedTuple):
     name: str
     pattern: str
     takes_posts: bool
+    takes_puts: bool = False
+    takes_deletes: bool = False
 
 
 def walk(patterns: list[Any], prefix: str = "") -> Iterator[Route]:
@@ -140,7 +208,15 @@ def walk(patterns: list[Any], prefix: str = "") -> Iterator[Route]:
         else:
             assert isinstance(entry, URLPattern)
             view = getattr(entry.callback, "view_class", None)
-            yield Route(entry.name or pattern, pattern, hasattr(view, "post") and not pattern.startswith("admin/"))
+            takes = {
+                method: hasattr(view, method) and not pattern.startswith("admin/")
+                for method in ("post", "put", "delete")
+            }
+            # A form that is sent again is no other method.
+            is_api = issubclass(getattr(entry.callback, "cls", object), ApiView)
+            yield Route(
+                entry.name or pattern, pattern, takes["post"], takes["put"] and is_api, takes["delete"] and is_api
+            )
 
 
 ROUTES = tuple(walk(get_resolver().url_patterns))
@@ -148,11 +224,15 @@ ADMIN = tuple(route for route in ROUTES if route.pattern.startswith("admin/"))
 API = tuple(route for route in ROUTES if route not in ADMIN)
 # Those that answer with a tenant's data; all others are the same for everybody.
 DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample", "query-samples",
-        "events", "event", "event-types", "trait-kinds", "traits"}  # fmt: skip
+        "events", "event", "event-types", "trait-kinds", "traits",
+        "alarms", "alarm", "alarm-state", "alarm-history", "query-alarms", "query-alarm-history", "quotas"}  # fmt: skip
 OPEN = {
     "versions",
     "healthz",
     "readyz",
+    "healthcheck",
+    # Only operators may ask it anything.
+    "quota",
     "login",
     "logout",
     "no-such-path",
@@ -187,6 +267,12 @@ def requests_of(route: Route) -> Iterator[tuple[str, str, str, bytes]]:
             assert route.name in POSTS, f"{route.pattern}: what can be posted to it? Say so in POSTS"
             for body in POSTS[route.name]:
                 yield "POST", path, "application/json", json.dumps(body).encode()
+        if route.takes_puts and "{own}" not in path:
+            assert route.name in PUTS, f"{route.pattern}: what can be put to it? Say so in PUTS"
+            for body in PUTS[route.name]:
+                yield "PUT", path, "application/json", json.dumps(body).encode()
+        if route.takes_deletes and "{own}" not in path:
+            yield "DELETE", path, "application/json", b""
 
 
 def make_world(*, project: str, user: str, name: str, names: dict[str, str], volume: int) -> Any:
@@ -225,6 +311,16 @@ def make_secrets() -> dict[str, str]:
     # Of the caller in somebody else's project, and of somebody else in the caller's.
     make_events(project="secret-project", user="stranger", name="shared", value=9)
     make_events(project="p9", user="secret-user", name="shared", value=10)
+    rule = {"meter_name": "secret", "threshold": 1.0, "query": []}
+    alarm = make_alarm(
+        project="secret-project", name="secret-alarm", user_id="secret-user", severity=3, state="alarm", rule=rule,
+        actions={"alarm": ["https://secret.example/"]},
+    )  # fmt: skip
+    # Of the same name as one of the caller's, and one that is no longer there.
+    make_alarm(project="secret-project", name="shared-alarm", user_id="stranger")
+    gone = make_alarm(project="secret-project", name="secret-gone")
+    Alarm.objects.filter(id=gone).delete()
+    AlarmQuota.objects.create(project_id="secret-project", limit=7)
     entry = Quarantine.objects.create(digest=b"1" * 32, reason="out_of_scope", detail="secret-detail", message=b"x")
     parked = ParkedBatch.objects.create(id=sample_id(stored.batch_id, 9), message=b"secret")
     return {
@@ -237,6 +333,10 @@ def make_secrets() -> dict[str, str]:
         "{key}": str(AgentKey.objects.first().pk),
         "{quarantine}": str(entry.pk),
         "{parked}": str(parked.pk),
+        "{alarm}": alarm,
+        "{gone}": gone,
+        "{change}": str(AlarmChange.objects.get(alarm_id=alarm).pk),
+        "{own}": str(Alarm.objects.get(project_id="p9").pk),
     }
 
 
@@ -274,6 +374,7 @@ def tenant(stranger, settings):
     settings.CELOMETER_API_REQUESTS_PER_MINUTE = settings.CELOMETER_API_FAILURES_PER_MINUTE = 1_000_000
     make_world(project="p9", user="shared-user", name="shared-name", names=SHARED, volume=1)
     make_events(project="p9", user="stranger", name="shared", value=2)
+    make_alarm(project="p9", name="shared-alarm", user_id="stranger")
     return stranger
 
 
