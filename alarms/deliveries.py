@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-def plan(cursor: Any, fired: Sequence[Fired]) -> None:
+def plan(fired: Sequence[Fired]) -> None:
     """Put a delivery into the store for each action of the state that each alarm is in now."""
     now = timezone.now()
     number = time_ns()

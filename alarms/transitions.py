@@ -74,8 +74,7 @@ def write(decided: Sequence[Decided], *, now: datetime, records_repeats: bool = 
         ]
         fired = _record(fired, now, with_repeats=records_repeats)
         if fired:
-            with connection.cursor() as cursor:
-                deliveries.plan(cursor, fired)
+            deliveries.plan(fired)
     return fired
 
 

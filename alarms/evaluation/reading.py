@@ -178,7 +178,7 @@ def _rounded(count: int) -> int:
 
 def _way(statistic: str) -> str:
     """Statistics of one way are computed together; those of another would make the statement dearer for all."""
-    function = statistic.partition("/")[0]
+    function = _aggregate(statistic).function
     return function if function in (*_STEPS, "percentile") else ""
 
 
@@ -196,13 +196,13 @@ def _read(shape: _Shape, keys: set[_Key], statistics: set[str]) -> dict[tuple[_K
         Scope(projects),
         period_seconds=shape.period_seconds,
         groups=shape.fields,
-        aggregates=tuple(_aggregate(name) for name in sorted(statistics | {"count"})),
+        aggregates=tuple(dict.fromkeys(_aggregate(name) for name in sorted(statistics | {"count"}))),
     )
     found: dict[tuple[_Key, str], Series] = defaultdict(list)
     for row in compute(request, most=_MOST_ROWS):
         key = tuple(row.groups[field] for field in shape.fields)
         for statistic in statistics:
-            value = row.values[statistic]
+            value = row.values[_aggregate(statistic).key]
             if key in keys and value is not None:
                 found[key, statistic].append(  # type: ignore[index]
                     Bucket(row.period_start_at, Decimal(value), int(row.values["count"] or 0))
@@ -216,5 +216,9 @@ def _values(shape: _Shape, keys: Iterable[_Key], field: str) -> tuple[str, ...]:
 
 
 def _aggregate(statistic: str) -> Aggregate:
-    function, _, parameter = statistic.partition("/")
-    return Aggregate(function, parameter or None)
+    """The statistic as a rule names it: p95 is a percentile."""
+    if statistic == "median":
+        return Aggregate("percentile", "50")
+    if statistic[0] == "p":
+        return Aggregate("percentile", statistic[1:])
+    return Aggregate(statistic)

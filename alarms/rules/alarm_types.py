@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from .decision import Decision, State
-from .outcomes import decide
-from .series import SERIES_TYPES, Reading, outcome_of, readings_of
+from .decision import INSUFFICIENT, Decision, State
+from .series import SERIES_TYPES, Reading, decide_series, readings_of
+from .trees import decide_tree, leaves_of
 from .windows import Bucket
 
 __all__ = ["AlarmType", "Situation", "find_type"]
@@ -41,19 +41,33 @@ class _Single(NamedTuple):
         return readings_of(self.name, rule, end_at)
 
     def decide(self, situation: Situation, series: Sequence[Sequence[Bucket]]) -> Decision:
-        rule = situation.rule
-        return decide(
-            outcome_of(self.name, rule, series, situation.state),
-            situation.state,
-            repeats=situation.repeats,
-            now=situation.now,
-            memory=situation.memory,
-            pending_seconds=rule.get("pending_seconds") or 0,
-            type_name=self.name,
-        )
+        rule, state, memory, repeats, now = situation
+        return decide_series(self.name, rule, series, state, repeats=repeats, now=now, memory=memory)
 
 
-_TYPES: dict[str, AlarmType] = {name: _Single(name) for name in SERIES_TYPES}
+class _Composite:
+    """An alarm of many comparisons."""
+
+    def readings(self, rule: Mapping[str, Any], end_at: datetime) -> list[Reading]:
+        return [reading for leaf in leaves_of(rule) for reading in readings_of(leaf["type"], leaf, end_at)]
+
+    def decide(self, situation: Situation, series: Sequence[Sequence[Bucket]]) -> Decision:
+        rule, state, memory, repeats, now = situation
+        ahead = iter(series)
+        kept = iter(memory.get("leaves", ()))
+        decisions = []
+        for leaf in leaves_of(rule):
+            own = [next(ahead) for _ in readings_of(leaf["type"], leaf, now)]
+            before = next(kept, {})
+            decisions.append(
+                decide_series(
+                    leaf["type"], leaf, own, before.get("state", INSUFFICIENT), repeats=False, now=now, memory=before
+                )
+            )
+        return decide_tree(rule, decisions, state, repeats=repeats)
+
+
+_TYPES: dict[str, AlarmType] = {**{name: _Single(name) for name in SERIES_TYPES}, "composite": _Composite()}
 
 
 def find_type(name: str) -> AlarmType | None:
