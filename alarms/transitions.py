@@ -15,7 +15,7 @@ from alarms import deliveries
 from alarms.models import Alarm, AlarmChange
 from alarms.rules.decision import Decision
 
-__all__ = ["Decided", "Fired", "write"]
+__all__ = ["Decided", "Fired", "memory_of", "write"]
 
 # Only what was decided about: an alarm that was edited, deleted, disabled or set to another state meanwhile is not touched.
 _UPDATE = """
@@ -52,6 +52,11 @@ class Fired(NamedTuple):
     change_id: UUID | None
 
 
+def memory_of(alarm: Alarm) -> dict[str, Any]:
+    """What the last decision left; nothing where it was about another definition."""
+    return alarm.memory if alarm.memory.get("version") == alarm.version else {}
+
+
 def write(decided: Sequence[Decided], *, now: datetime, records_repeats: bool = False) -> list[Fired]:
     """Write what the decisions change, and plan what they tell; what fired. In a transaction, the caller's where there is one.
 
@@ -61,7 +66,7 @@ def write(decided: Sequence[Decided], *, now: datetime, records_repeats: bool = 
     moving = [
         (alarm, decision)
         for alarm, decision in decided
-        if decision.fires or decision.state != alarm.state or decision.memory != alarm.memory
+        if decision.fires or decision.state != alarm.state or _stored_memory(alarm, decision) != alarm.memory
     ]
     if not moving:
         return []
@@ -78,9 +83,21 @@ def write(decided: Sequence[Decided], *, now: datetime, records_repeats: bool = 
     return fired
 
 
+def _stored_memory(alarm: Alarm, decision: Decision) -> dict[str, Any]:
+    return {"version": alarm.version, **decision.memory} if decision.memory else {}
+
+
 def _update(moving: Iterable[tuple[Alarm, Decision]], now: datetime) -> set[UUID]:
     rows = [
-        (alarm.id, alarm.version, alarm.state, decision.state, decision.reason, json.dumps(decision.memory), now)
+        (
+            alarm.id,
+            alarm.version,
+            alarm.state,
+            decision.state,
+            decision.reason,
+            json.dumps(_stored_memory(alarm, decision)),
+            now,
+        )
         for alarm, decision in moving
     ]
     with connection.cursor() as cursor:
