@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from alarms.rules.series import Reading
 from alarms.rules.windows import Bucket, Window
-from metering.queries.errors import QueryError
+from metering.queries.errors import NoLongerKept, QueryError
 from metering.queries.filters import MetadataMatch, SampleFilter, Scope, TimeBound, metadata_paths
 from metering.queries.simple import METER_FIELDS, QueryItem, build_filter
 from metering.queries.values import metadata_candidates
@@ -51,20 +51,16 @@ Series = list[Bucket]
 
 @dataclass(frozen=True)
 class _Shape:
-    """What questions have in common that one statement can answer. ``bucket_count`` is at least that of each."""
+    """What questions have in common that one statement can answer. ``most_buckets`` is at least what each needs."""
 
     meter_name: str
     end_at: datetime
     period_seconds: int
-    bucket_count: int
+    most_buckets: int
     way: str
     fields: tuple[str, ...]
     wanted: SampleFilter
     sees_all: bool
-
-    @property
-    def window(self) -> Window:
-        return Window(self.end_at, self.period_seconds, self.bucket_count)
 
 
 _Key = tuple[str, ...]
@@ -90,20 +86,34 @@ def read_all(questions: Sequence[Question]) -> list[Series | ReadFailed]:
         if place:
             groups[place.shape].append((number, place.key))
     for shape, members in groups.items():
-        statistics = {questions[number].reading.statistic for number, _ in members}
-        try:
-            found = _read(shape, {key for _, key in members}, statistics)
-        except QueryError as error:
-            logger.warning(
-                "%s alarms wait: %s of %s could not be read: %s", len(members), statistics, shape.meter_name, error
-            )
-            for number, _ in members:
-                answers[number] = ReadFailed(str(error))
-            continue
-        for number, key in members:
-            reading = questions[number].reading
-            answers[number] = reading.window.within(found.get((key, reading.statistic), []))
+        for number, answer in _answers(shape, members, questions):
+            answers[number] = answer
     return answers
+
+
+def _answers(
+    shape: _Shape, members: Sequence[tuple[int, _Key]], questions: Sequence[Question]
+) -> Iterator[tuple[int, Series | ReadFailed]]:
+    """The number and the answer of each question of one statement."""
+    readings = {number: questions[number].reading for number, _ in members}
+    lengths = {reading.window.bucket_count for reading in readings.values()}
+    try:
+        window = Window(shape.end_at, shape.period_seconds, max(lengths))
+        found = _read(shape, window, {key for _, key in members}, {one.statistic for one in readings.values()})
+    except QueryError as error:
+        if isinstance(error, NoLongerKept) and len(lengths) > 1:
+            # Some windows begin where samples have gone; that is no reason for the shorter ones.
+            for length in lengths:
+                same = [member for member in members if readings[member[0]].window.bucket_count == length]
+                yield from _answers(shape, same, questions)
+            return
+        logger.warning("%s series of %s could not be read: %s", len(members), shape.meter_name, error)
+        for number, _ in members:
+            yield number, ReadFailed(str(error))
+        return
+    for number, key in members:
+        reading = readings[number]
+        yield number, reading.window.within(found.get((key, reading.statistic), []))
 
 
 def _place(question: Question) -> _Place | None:
@@ -182,9 +192,8 @@ def _way(statistic: str) -> str:
     return function if function in (*_STEPS, "percentile") else ""
 
 
-def _read(shape: _Shape, keys: set[_Key], statistics: set[str]) -> dict[tuple[_Key, str], Series]:
+def _read(shape: _Shape, window: Window, keys: set[_Key], statistics: set[str]) -> dict[tuple[_Key, str], Series]:
     """The series of each key and statistic. Raises QueryError."""
-    window = shape.window
     wanted = replace(
         shape.wanted, lower=TimeBound(window.start_at, inclusive=True), upper=TimeBound(window.end_at, inclusive=False)
     )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from alarms.evaluation.reading import Question, ReadFailed, read_all
 from alarms.rules.series import Reading
 from alarms.rules.windows import Bucket, Window
+from metering.models.retention import RetentionFloor
 from metering.queries.filters import Scope, TimeBound
 from metering.queries.simple import SAMPLE_FIELDS, QueryItem, build_filter
 from metering.statistics import Aggregate, StatisticsRequest, compute
@@ -173,3 +174,13 @@ def test_a_sample_at_the_start_belongs_to_the_window_and_one_at_the_end_does_not
         (NOON - timedelta(seconds=120), 120),
         (NOON - timedelta(seconds=60), 60),
     ]
+
+
+def test_a_window_that_begins_where_samples_have_gone_fails_alone(samples):
+    RetentionFloor.objects.update_or_create(
+        subject="samples.standard", defaults={"floor_at": NOON - timedelta(seconds=200)}
+    )
+    short, long = ask("sum", count=3), ask("sum", count=4)
+    answers = read_all([short, long])
+    assert answers[0] == read_alone(short) != []
+    assert isinstance(answers[1], ReadFailed) and "are kept from" in str(answers[1])
