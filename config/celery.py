@@ -31,7 +31,9 @@ app.conf.update(
     broker_transport_options=transport_options(_BROKER_URL, env.broker_url()),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    include=["agents.tasks"] if SIDE == "agent" else ["metering.collector.tasks", "metering.housekeeping.tasks"],
+    include=["agents.tasks"]
+    if SIDE == "agent"
+    else ["metering.collector.tasks", "metering.housekeeping.tasks", "alarms.evaluation.tasks"],
     task_queues=queue_declarations(),
     task_routes=routes(),
     task_create_missing_queues=False,

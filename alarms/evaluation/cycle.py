@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from alarms import transitions
 from alarms.models import Alarm
@@ -17,6 +17,7 @@ from alarms.rules.alarm_types import AlarmType, Situation, find_type
 from alarms.rules.decision import INSUFFICIENT, Decision
 from alarms.rules.time_constraints import is_open
 from alarms.transitions import Decided, Fired, memory_of
+from metering.collector.availability import is_transient
 
 from .claims import Claim, claim_due, put_off, schedule_missing
 from .combinations import decide_combinations, in_levels
@@ -51,11 +52,27 @@ def evaluate_due(now: datetime, *, seconds: float = _SECONDS, batch: int = _BATC
     alarms = fired = 0
     while time.monotonic() < deadline:
         claim = claim_due(now, most=batch)
-        fired += len(_evaluate(claim, now))
+        fired += _evaluate_each(claim, now)
         alarms += len(claim.alarms)
         if len(claim.alarms) < batch:
             return Evaluated(alarms, fired, is_done=True)
     return Evaluated(alarms, fired, is_done=False)
+
+
+def _evaluate_each(claim: Claim, now: datetime) -> int:
+    """How much fired. An alarm that cannot be evaluated at all is found by halves, and has had its turn: others must not wait for it."""
+    try:
+        return len(_evaluate(claim, now))
+    except Exception as error:
+        if isinstance(error, DatabaseError | InterfaceError) and is_transient(error):
+            raise
+        if len(claim.alarms) <= 1:
+            logger.exception("alarm %s could not be evaluated", [alarm.id for alarm in claim.alarms])
+            _write(claim.alarms, [], claim, now)
+            return 0
+    middle = len(claim.alarms) // 2
+    halves = claim.alarms[:middle], claim.alarms[middle:]
+    return sum(_evaluate_each(claim._replace(alarms=half), now) for half in halves)
 
 
 def _evaluate(claim: Claim, now: datetime) -> list[Fired]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from alarms.evaluation import cycle
 from alarms.evaluation.cycle import evaluate_due
 from alarms.models import Alarm, AlarmChange, Delivery, Schedule
 from metering.models.retention import RetentionFloor
@@ -263,3 +264,22 @@ def test_batches_are_claimed_until_nothing_is_due(db):
 def test_an_evaluation_that_runs_out_of_time_says_so(db):
     make_alarm()
     assert evaluate_due(NOON, seconds=0) == (0, 0, False)
+
+
+def test_an_alarm_that_breaks_everything_is_found_and_the_others_have_their_turn(db, monkeypatch):
+    """As a fault of ours would: not in its decision, but in what is done for many together."""
+    alarms = [make_alarm(threshold_rule()) for _ in range(9)]
+    poison = alarms[4]
+    read_all = cycle.read_all
+
+    def read_or_break(questions):
+        if any(question.reading.meter_name == "poison" for question in questions):
+            raise RuntimeError("broken")
+        return read_all(questions)
+
+    monkeypatch.setattr(cycle, "read_all", read_or_break)
+    Alarm.objects.filter(pk=poison.pk).update(rule=threshold_rule(meter_name="poison"), state="ok")
+    put(91)
+    assert evaluate() == (9, 8, True)
+    assert state_of(poison) == "ok"
+    assert evaluate().alarms == 0
