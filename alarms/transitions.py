@@ -15,7 +15,7 @@ from alarms import deliveries
 from alarms.models import Alarm, AlarmChange
 from alarms.rules.decision import Decision
 
-__all__ = ["Decided", "Fired", "memory_of", "write"]
+__all__ = ["Decided", "Fired", "lock", "write"]
 
 # Only what was decided about: an alarm that was edited, deleted, disabled or set to another state meanwhile is not touched.
 _UPDATE = """
@@ -23,10 +23,7 @@ UPDATE alarms_alarm a SET
     state = d.state, memory = d.memory::jsonb,
     state_reason = CASE WHEN d.state <> d.previous THEN d.reason ELSE a.state_reason END,
     state_at = CASE WHEN d.state <> d.previous THEN d.now ELSE a.state_at END
-FROM (
-    SELECT d.* FROM (VALUES %s) AS d (id, version, previous, state, reason, memory, now)
-    JOIN alarms_alarm locked ON locked.id = d.id ORDER BY d.id FOR UPDATE OF locked
-) d
+FROM (VALUES %s) AS d (id, version, previous, state, reason, memory, now)
 WHERE a.id = d.id AND a.version = d.version AND a.state = d.previous AND a.enabled
 RETURNING a.id
 """
@@ -52,16 +49,18 @@ class Fired(NamedTuple):
     change_id: UUID | None
 
 
-def memory_of(alarm: Alarm) -> dict[str, Any]:
-    """What the last decision left; nothing where it was about another definition."""
-    return alarm.memory if alarm.memory.get("version") == alarm.version else {}
+def lock(decided: Sequence[Decided]) -> None:
+    """Take hold of the alarms that ``write`` is going to change, in the order in which everybody takes them. In a transaction."""
+    ids = [alarm.id for alarm, decision in decided if _Chain(alarm, [decision]).changes_something()]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM alarms_alarm WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [ids])
 
 
 def write(decided: Sequence[Decided], *, now: datetime, records_repeats: bool = False) -> list[Fired]:
     """Write what the decisions change, and plan what they tell; what fired. In a transaction, the caller's where there is one.
 
-    Several decisions about one alarm follow one another. Those about an alarm that is not any more what it was change nothing and tell
-    nothing. ``records_repeats``: also what fires without a change stands in the history.
+    The caller has locked the alarms. Several decisions about one follow one another. Those about an alarm that is not any more what it
+    was change nothing and tell nothing. ``records_repeats``: also what fires without a change stands in the history.
     """
     chains: dict[UUID, _Chain] = {}
     for alarm, decision in decided:
@@ -86,7 +85,7 @@ class _Chain(NamedTuple):
 
     def changes_something(self) -> bool:
         alarm, last = self.alarm, self.decisions[-1]
-        is_other = last.state != alarm.state or _stored_memory(alarm, last) != alarm.memory
+        is_other = last.state != alarm.state or last.memory != alarm.memory
         return is_other or any(decision.fires for decision in self.decisions)
 
     def fired(self) -> list[Fired]:
@@ -103,12 +102,8 @@ class _Chain(NamedTuple):
         for decision in self.decisions:
             if decision.state != state:
                 state, reason = decision.state, decision.reason
-        memory = json.dumps(_stored_memory(alarm, last))
+        memory = json.dumps(last.memory)
         return alarm.id, alarm.version, alarm.state, last.state, reason, memory, now
-
-
-def _stored_memory(alarm: Alarm, decision: Decision) -> dict[str, Any]:
-    return {"version": alarm.version, **decision.memory} if decision.memory else {}
 
 
 def _update(chains: Iterable[_Chain], now: datetime) -> set[UUID]:

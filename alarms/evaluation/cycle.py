@@ -16,7 +16,8 @@ from alarms.models import Alarm
 from alarms.rules.alarm_types import AlarmType, Situation, find_type
 from alarms.rules.decision import INSUFFICIENT, Decision
 from alarms.rules.time_constraints import is_open
-from alarms.transitions import Decided, Fired, memory_of
+from alarms.rules.translations import NotEvaluable
+from alarms.transitions import Decided, Fired
 from metering.collector.availability import is_transient
 
 from .claims import Claim, claim_due, put_off, schedule_missing
@@ -90,16 +91,19 @@ def _write(alarms: Sequence[Alarm], decided: Sequence[Decided], claim: Claim, no
     if not alarms:
         return []
     with transaction.atomic():
+        # The order in which the API takes them, too: first the alarm, then its schedule.
+        transitions.lock(decided)
         mine = put_off([alarm.id for alarm in alarms], claim.until, now=now)
         return transitions.write([one for one in decided if one.alarm.id in mine], now=now)
 
 
 class _Asked(NamedTuple):
-    """An alarm and where the answers to its questions stand."""
+    """An alarm and where the answers to its questions stand; ``trouble``: why it could ask none."""
 
     alarm: Alarm
     type: AlarmType
     places: slice
+    trouble: str
 
 
 def _decide(alarms: Sequence[Alarm], now: datetime) -> list[Decided]:
@@ -111,31 +115,35 @@ def _decide(alarms: Sequence[Alarm], now: datetime) -> list[Decided]:
         alarm_type = find_type(alarm.type)
         if alarm_type is None:
             continue
-        scope, first = scope_of(alarm), len(questions)
+        scope, first, trouble = scope_of(alarm), len(questions), ""
         try:
             questions += [Question(reading, scope) for reading in alarm_type.readings(alarm.rule, end_at)]
+        except NotEvaluable as error:
+            trouble = str(error)
         except Exception:
-            logger.exception("alarm %s has a rule that cannot be evaluated", alarm.id)
+            logger.exception("alarm %s has a rule that cannot be read", alarm.id)
             continue
-        asked.append(_Asked(alarm, alarm_type, slice(first, len(questions))))
+        asked.append(_Asked(alarm, alarm_type, slice(first, len(questions)), trouble))
     answers = read_all(questions)
     decided = []
-    for alarm, alarm_type, places in asked:
+    for one in asked:
         try:
-            decided.append(Decided(alarm, _decision(alarm, alarm_type, answers[places], now)))
+            decided.append(Decided(one.alarm, _decision(one, answers[one.places], now)))
         except Exception:
-            logger.exception("alarm %s could not be decided about", alarm.id)
+            logger.exception("alarm %s could not be decided about", one.alarm.id)
     return decided
 
 
-def _decision(alarm: Alarm, alarm_type: AlarmType, answers: Sequence[Series | ReadFailed], now: datetime) -> Decision:
+def _decision(asked: _Asked, answers: Sequence[Series | ReadFailed], now: datetime) -> Decision:
     """A series that could not be read has no values; the reason then says why."""
-    failures = [str(answer) for answer in answers if isinstance(answer, ReadFailed)]
+    alarm = asked.alarm
+    troubles = [asked.trouble, *(str(answer) for answer in answers if isinstance(answer, ReadFailed))]
     series: list[Series] = [[] if isinstance(answer, ReadFailed) else answer for answer in answers]
-    situation = Situation(alarm.rule, alarm.state, memory_of(alarm), alarm.repeat_actions, now)  # type: ignore[arg-type]
-    decision = alarm_type.decide(situation, series)
-    if failures and decision.state == INSUFFICIENT:
-        return decision._replace(reason=f"{decision.reason}: {failures[0]}")
+    situation = Situation(alarm.rule, alarm.state, alarm.memory, alarm.repeat_actions, now)  # type: ignore[arg-type]
+    decision = asked.type.decide(situation, series)
+    trouble = next(filter(None, troubles), "")
+    if trouble and decision.state == INSUFFICIENT:
+        return decision._replace(reason=f"{decision.reason}: {trouble}")
     return decision
 
 

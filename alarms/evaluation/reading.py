@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from alarms.rules.series import Reading
+from alarms.rules.series import Reading, join_series
 from alarms.rules.windows import Bucket, Window
 from metering.queries.errors import NoLongerKept, QueryError
 from metering.queries.filters import MetadataMatch, SampleFilter, Scope, TimeBound, metadata_paths
@@ -61,6 +61,11 @@ class _Shape:
     fields: tuple[str, ...]
     wanted: SampleFilter
     sees_all: bool
+    across: bool
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.fields, "resource_id"))) if self.across else self.fields
 
 
 _Key = tuple[str, ...]
@@ -137,6 +142,7 @@ def _place(question: Question) -> _Place | None:
         fields,
         replace(wanted, meter=reading.meter_name),
         scope.projects is None,
+        reading.across,
     )
     return _Place(shape, tuple(keys[field] for field in fields))
 
@@ -204,19 +210,22 @@ def _read(shape: _Shape, window: Window, keys: set[_Key], statistics: set[str]) 
         wanted,
         Scope(projects),
         period_seconds=shape.period_seconds,
-        groups=shape.fields,
+        groups=shape.groups,
         aggregates=tuple(dict.fromkeys(_aggregate(name) for name in sorted(statistics | {"count"}))),
     )
     found: dict[tuple[_Key, str], Series] = defaultdict(list)
     for row in compute(request, most=_MOST_ROWS):
         key = tuple(row.groups[field] for field in shape.fields)
+        if key not in keys:
+            continue
         for statistic in statistics:
             value = row.values[_aggregate(statistic).key]
-            if key in keys and value is not None:
-                found[key, statistic].append(  # type: ignore[index]
-                    Bucket(row.period_start_at, Decimal(value), int(row.values["count"] or 0))
-                )
-    return found
+            if value is not None:
+                bucket = Bucket(row.period_start_at, Decimal(value), int(row.values["count"] or 0))
+                found[key, statistic].append(bucket)  # type: ignore[index]
+    if not shape.across:
+        return found
+    return {(key, statistic): join_series(statistic, [series]) for (key, statistic), series in found.items()}
 
 
 def _values(shape: _Shape, keys: Iterable[_Key], field: str) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def judge_anomaly(rule: Mapping[str, Any], series: Sequence[Sequence[Bucket]]) -
     for weeks, buckets in enumerate(series[1:], 1):
         for bucket in buckets:
             past[bucket.start_at + weeks * WEEK].append(bucket.value)
-    needed = rule["evaluation_periods"]
+    needed = rule.get("evaluation_periods", 1)
     known = [bucket for bucket in series[0] if len(past[bucket.start_at]) >= _FEWEST_PAST][-needed:]
     deviations = Fraction(decimal_of(rule["deviations"]))
     direction = rule.get("direction") or "both"

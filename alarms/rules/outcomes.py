@@ -49,7 +49,7 @@ def compare(values: Sequence[Decimal], rule: Mapping[str, Any], state: State) ->
 
     A ``recovery_threshold`` counts while the state is alarm: there is an end to it only when no value is beyond that either.
     """
-    needed = rule["evaluation_periods"]
+    needed = rule.get("evaluation_periods", 1)
     kept = list(values)[-needed:]
     outside = _beyond(kept, rule, rule["threshold"])
     if state == ALARM and rule.get("recovery_threshold") is not None and not all(outside):

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from .anomalies import anomaly_windows, judge_anomaly
 from .decision import Decision, State
-from .outcomes import Outcome, compare, decide
+from .outcomes import Outcome, compare, decide, judge
 from .outliers import drop_outliers
+from .reductions import reduce_values
+from .translations import GNOCCHI_TYPES, NotEvaluable, translate
 from .windows import Bucket, Window, window_of
 
-__all__ = ["SERIES_TYPES", "Reading", "decide_series", "readings_of"]
-
-_METHODS = {"mean": "avg", "std": "stddev", "rate:mean": "rate"}
+__all__ = ["SERIES_TYPES", "Reading", "decide_series", "join_series", "readings_of"]
 
 # Those that may stand alone or be the leaf of a composite.
-SERIES_TYPES = ("threshold", "anomaly", "gnocchi_resources_threshold")
+SERIES_TYPES = ("threshold", "anomaly", *GNOCCHI_TYPES)
 
 
 class Reading(NamedTuple):
-    """A series that a rule has to be given: the statistic of a meter's samples that match the query, for each bucket of the window."""
+    """A series that a rule has to be given: the statistic of a meter's samples that match the query, for each bucket of the window.
+
+    ``across``: the statistic of each resource by itself, and then of these.
+    """
 
     meter_name: str
     statistic: str
     query: Sequence[Mapping[str, Any]]
     window: Window
+    across: bool = False
 
 
 def readings_of(type_name: str, rule: Mapping[str, Any], end_at: datetime) -> list[Reading]:
-    """What the rule looks at for its decision at ``end_at``."""
-    rule = _plain(type_name, rule)
+    """What the rule looks at for its decision at ``end_at``. Raises NotEvaluable."""
+    if type_name not in SERIES_TYPES:
+        raise NotEvaluable(f"rules of the type {type_name} are not evaluated here")
+    rule = translate(type_name, rule)
     windows = anomaly_windows(rule, end_at) if type_name == "anomaly" else [window_of(rule, end_at)]
-    return [Reading(rule["meter_name"], rule["statistic"], rule["query"], window) for window in windows]
+    return [
+        Reading(name, rule["statistic"], rule["query"], window, rule.get("across", False))
+        for name in rule.get("meter_names") or [rule["meter_name"]]
+        for window in windows
+    ]
 
 
 def decide_series(
@@ -47,8 +57,10 @@ def decide_series(
     now: datetime,
     memory: Mapping[str, Any],
 ) -> Decision:
-    """What follows from the series, in the order of ``readings_of``, each oldest first. ``memory`` is what the last decision left."""
-    rule = _plain(type_name, rule)
+    """What follows from the series, in the order of ``readings_of``, each oldest first. ``memory`` is what the last decision left.
+
+    Where there are none, because they could not be read or the rule not be evaluated, there is no data.
+    """
     return decide(
         _outcome(type_name, rule, series, state),
         state,
@@ -61,22 +73,27 @@ def decide_series(
 
 
 def _outcome(type_name: str, rule: Mapping[str, Any], series: Sequence[Sequence[Bucket]], state: State) -> Outcome:
+    if not series:
+        return judge([], rule.get("evaluation_periods", 1), None)
     if type_name == "anomaly":
         return judge_anomaly(rule, series)
-    (buckets,) = series
+    buckets = series[0]
+    if len(series) > 1:
+        buckets = join_series(translate(type_name, rule)["statistic"], series)
     kept = drop_outliers(buckets) if rule.get("exclude_outliers") else buckets
     return compare([bucket.value for bucket in kept], rule, state)
 
 
-def _plain(type_name: str, rule: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A rule of one of Gnocchi's types in our words: granularity is the period, a metric a meter, the mean an average."""
-    if type_name != "gnocchi_resources_threshold":
-        return rule
-    method = rule["aggregation_method"]
-    return {
-        **rule,
-        "meter_name": rule["metric"],
-        "statistic": _METHODS.get(method) or re.sub(r"\A(\d+)pct\Z", r"p\1", method),
-        "period": rule["granularity"],
-        "query": [{"field": "resource_id", "op": "eq", "value": rule["resource_id"]}],
-    }
+def join_series(statistic: str, series: Sequence[Sequence[Bucket]]) -> list[Bucket]:
+    """Of several series one: the statistic of their values in each bucket."""
+    found: dict[datetime, list[Bucket]] = defaultdict(list)
+    for bucket in (bucket for buckets in series for bucket in buckets):
+        found[bucket.start_at].append(bucket)
+    return [
+        Bucket(
+            start_at,
+            reduce_values(statistic, [one.value for one in same]),
+            sum(one.sample_count for one in same),
+        )
+        for start_at, same in sorted(found.items())
+    ]

@@ -39,6 +39,6 @@ def window_of(rule: Mapping[str, Any], end_at: datetime) -> Window:
 
     With exclude_outliers there are as many to spare as are needed: outliers are told by comparison.
     """
-    needed = rule["evaluation_periods"]
+    needed = rule.get("evaluation_periods", 1)
     spare = needed if rule.get("exclude_outliers") else 1
     return Window(end_at, rule["period"], needed + spare)

@@ -184,3 +184,18 @@ def test_a_window_that_begins_where_samples_have_gone_fails_alone(samples):
     answers = read_all([short, long])
     assert answers[0] == read_alone(short) != []
     assert isinstance(answers[1], ReadFailed) and "are kept from" in str(answers[1])
+
+
+def test_across_resources_each_counts_once_however_many_samples_it_has(samples):
+    store_samples(
+        [
+            make_sample(meter="uneven", timestamp=NOON - timedelta(seconds=second), resource=resource, volume=volume)
+            for resource, volume, count in (("r1", 10, 1), ("r2", 40, 5))
+            for second in range(1, count + 1)
+        ]
+    )
+    mean = ask("avg", meter="uneven", count=1)
+    of_means = mean._replace(reading=mean.reading._replace(across=True))
+    one = ask("avg", [("resource_id", "r2")], meter="uneven", count=1)
+    of_one = one._replace(reading=one.reading._replace(across=True))
+    assert [[bucket.value for bucket in found] for found in read_all([mean, of_means, of_one])] == [[35], [25], [40]]
