@@ -17,15 +17,20 @@ from django.db import connection
 
 from alarms.models import EventCursor
 from alarms.rules.matching import SeenEvent
+from metering.queries.database import Statement, fetch_all
+from metering.queries.errors import TooManyRows
+from metering.queries.filters import Scope
+from metering.queries.floors import check_event_floor
 from metering.queries.traits import read_traits
 
-__all__ = ["Arrivals", "find_arrivals", "read_events", "take_cursor"]
+__all__ = ["Arrivals", "find_arrivals", "read_events", "read_events_between", "take_cursor"]
 
 logger = logging.getLogger(__name__)
 
 # A collector notes the time and then writes: longer than this cannot lie between, for the broker has given its message to another by then.
 _LONGEST_WRITE = timedelta(hours=1)
 _POSITIONS = 1 << 20
+_MOST_EVENTS = 50_000
 # A row's xmin has 32 bits of its transaction's number: of those that end so, it is the one nearest to the number that comes next.
 _ARRIVED = """
 WITH now AS MATERIALIZED (
@@ -118,11 +123,30 @@ def read_events(batches: Sequence[_Batch]) -> list[SeenEvent]:
     )
     with connection.cursor() as cursor:
         cursor.execute(_EVENTS, columns)
-        return [
-            SeenEvent(message_id, event_type, generated_at, [tuple(trait) for trait in _traits(traits)])
-            for message_id, event_type, generated_at, traits in cursor.fetchall()
-        ]
+        return [_seen(*row) for row in cursor.fetchall()]
 
 
-def _traits(stored: str) -> list[tuple[str, str, str]]:
-    return [(trait.name, trait.type, trait.value) for trait in read_traits(stored)]
+def read_events_between(start: datetime, end: datetime, scope: Scope) -> list[SeenEvent]:
+    """The events that happened in ``[start, end)`` and that the scope sees, oldest first. Raises QueryError."""
+    check_event_floor(start)
+    owned = Statement("")
+    if scope.projects is not None:
+        owned = Statement(" AND o.project_id = ANY(%s)", (list(scope.projects),))
+    rows = fetch_all(
+        Statement(
+            "SELECT e.message_id, t.name, e.generated_at, e.traits::text FROM metering_event e"
+            " JOIN metering_eventtype t ON t.id = e.event_type_id JOIN metering_eventowner o ON o.id = e.owner_id"
+            " WHERE e.generated_at >= %s AND e.generated_at < %s",
+            (start, end),
+        )
+        .then_all(owned)
+        .then(" ORDER BY e.generated_at, e.id LIMIT %s", _MOST_EVENTS + 1)
+    )
+    if len(rows) > _MOST_EVENTS:
+        raise TooManyRows(f"There are more than {_MOST_EVENTS} events between {start} and {end}: take a shorter range.")
+    return [_seen(*row) for row in rows]
+
+
+def _seen(message_id: str, event_type: str, generated_at: datetime, traits: str) -> SeenEvent:
+    found = [(trait.name, trait.type, trait.value) for trait in read_traits(traits)]
+    return SeenEvent(message_id, event_type, generated_at, found)
