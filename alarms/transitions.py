@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,7 +15,7 @@ from alarms.deliveries import plan
 from alarms.models import Alarm, AlarmChange
 from alarms.rules.decision import Decision
 
-__all__ = ["Decided", "Fired", "write"]
+__all__ = ["Decided", "Fired", "lock", "write"]
 
 # Only what was decided about: an alarm that was edited, deleted, disabled or set to another state meanwhile is not touched.
 _UPDATE = """
@@ -23,10 +23,7 @@ UPDATE alarms_alarm a SET
     state = d.state, memory = d.memory::jsonb,
     state_reason = CASE WHEN d.state <> d.previous THEN d.reason ELSE a.state_reason END,
     state_at = CASE WHEN d.state <> d.previous THEN d.now ELSE a.state_at END
-FROM (
-    SELECT d.* FROM (VALUES %s) AS d (id, version, previous, state, reason, memory, now)
-    JOIN alarms_alarm locked ON locked.id = d.id ORDER BY d.id FOR UPDATE OF locked
-) d
+FROM (VALUES %s) AS d (id, version, previous, state, reason, memory, now)
 WHERE a.id = d.id AND a.version = d.version AND a.state = d.previous AND a.enabled
 RETURNING a.id
 """
@@ -52,46 +49,74 @@ class Fired(NamedTuple):
     change_id: UUID | None
 
 
+def lock(decided: Sequence[Decided]) -> None:
+    """Take hold of the alarms that ``write`` is going to change, in the order in which everybody takes them. In a transaction."""
+    ids = [alarm.id for alarm, decision in decided if _Chain(alarm, [decision]).changes_something()]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM alarms_alarm WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [ids])
+
+
 def write(decided: Sequence[Decided], *, now: datetime, records_repeats: bool = False) -> list[Fired]:
     """Write what the decisions change, and plan what they tell; what fired. In a transaction, the caller's where there is one.
 
-    A decision about an alarm that is not any more what it was changes nothing and tells nothing. ``records_repeats``: also what fires
-    without a change stands in the history.
+    The caller has locked the alarms. Several decisions about one follow one another. Those about an alarm that is not any more what it
+    was change nothing and tell nothing. ``records_repeats``: also what fires without a change stands in the history.
     """
-    moving = [
-        (alarm, decision)
-        for alarm, decision in decided
-        if decision.fires or decision.state != alarm.state or decision.memory != alarm.memory
-    ]
+    chains: dict[UUID, _Chain] = {}
+    for alarm, decision in decided:
+        chains.setdefault(alarm.id, _Chain(alarm, [])).decisions.append(decision)
+    moving = [chain for chain in chains.values() if chain.changes_something()]
     if not moving:
         return []
     with transaction.atomic():
         written = _update(moving, now)
-        fired = [
-            Fired(alarm, alarm.state, decision.state, decision.reason, decision.reason_data, None)
-            for alarm, decision in moving
-            if decision.fires and alarm.id in written
-        ]
+        fired = [one for chain in moving if chain.alarm.id in written for one in chain.fired()]
         fired = _record(fired, now, with_repeats=records_repeats)
         if fired:
             plan(fired)
     return fired
 
 
-def _update(moving: Iterable[tuple[Alarm, Decision]], now: datetime) -> set[UUID]:
-    rows = [
-        (alarm.id, alarm.version, alarm.state, decision.state, decision.reason, json.dumps(decision.memory), now)
-        for alarm, decision in moving
-    ]
+class _Chain(NamedTuple):
+    """Decisions about one alarm, one after the other; mostly it is one."""
+
+    alarm: Alarm
+    decisions: list[Decision]
+
+    def changes_something(self) -> bool:
+        alarm, last = self.alarm, self.decisions[-1]
+        is_other = last.state != alarm.state or last.memory != alarm.memory
+        return is_other or any(decision.fires for decision in self.decisions)
+
+    def fired(self) -> list[Fired]:
+        found, state = [], self.alarm.state
+        for decision in self.decisions:
+            if decision.fires:
+                found.append(Fired(self.alarm, state, decision.state, decision.reason, decision.reason_data, None))
+            state = decision.state
+        return found
+
+    def row(self, now: datetime) -> tuple[Any, ...]:
+        """Of the update; the reason is that of the last change."""
+        alarm, last, state, reason = self.alarm, self.decisions[-1], self.alarm.state, ""
+        for decision in self.decisions:
+            if decision.state != state:
+                state, reason = decision.state, decision.reason
+        memory = json.dumps(last.memory)
+        return alarm.id, alarm.version, alarm.state, last.state, reason, memory, now
+
+
+def _update(chains: Iterable[_Chain], now: datetime) -> set[UUID]:
+    rows = [chain.row(now) for chain in chains]
     with connection.cursor() as cursor:
         found = execute_values(cursor.cursor, _UPDATE, rows, template=_TYPES, page_size=_PAGE, fetch=True)
     return {alarm_id for (alarm_id,) in found}
 
 
 def _record(fired: Sequence[Fired], now: datetime, *, with_repeats: bool) -> list[Fired]:
-    """Each with its row of history."""
-    changes: Mapping[UUID, AlarmChange] = {
-        one.alarm.id: AlarmChange(
+    """Each with its row of history, where it has one."""
+    changes = [
+        AlarmChange(
             alarm_id=one.alarm.id,
             type="state transition",
             detail={"state": one.current, "transition_reason": one.reason},
@@ -99,8 +124,9 @@ def _record(fired: Sequence[Fired], now: datetime, *, with_repeats: bool) -> lis
             severity=one.alarm.severity,
             recorded_at=now,
         )
-        for one in fired
         if with_repeats or one.current != one.previous
-    }
-    AlarmChange.objects.bulk_create(changes.values(), batch_size=5000)
-    return [one._replace(change_id=changes[one.alarm.id].id) if one.alarm.id in changes else one for one in fired]
+        else None
+        for one in fired
+    ]
+    AlarmChange.objects.bulk_create([change for change in changes if change], batch_size=5000)
+    return [one._replace(change_id=change.id) if change else one for one, change in zip(fired, changes, strict=True)]

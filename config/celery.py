@@ -33,7 +33,12 @@ app.conf.update(
     broker_connection_max_retries=None,
     include=["agents.tasks", "alarms.notifiers.tasks"]
     if SIDE == "agent"
-    else ["metering.collector.tasks", "metering.housekeeping.tasks", "alarms.deliveries.tasks"],
+    else [
+        "metering.collector.tasks",
+        "metering.housekeeping.tasks",
+        "alarms.evaluation.tasks",
+        "alarms.deliveries.tasks",
+    ],
     task_queues=queue_declarations(),
     task_routes=routes(),
     task_create_missing_queues=False,

@@ -18,8 +18,8 @@ from alarms.models import Alarm
 
 __all__ = ["CLAIM_SECONDS", "Claim", "claim_due", "next_due_at", "put_off", "schedule_missing"]
 
-# Longer than any task may last; an evaluator that died is missed by then.
-CLAIM_SECONDS = 50
+# Longer than any batch may take; an evaluator that died is missed by then.
+CLAIM_SECONDS = 30
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MISSING = """
@@ -33,7 +33,7 @@ UPDATE alarms_schedule s SET claimed_until = %s
 FROM (
     SELECT s.alarm_id FROM alarms_schedule s JOIN alarms_alarm a ON a.id = s.alarm_id
     WHERE s.due_at <= %s AND (s.claimed_until IS NULL OR s.claimed_until <= %s) AND a.enabled AND a.type <> 'event'
-    ORDER BY s.due_at, s.alarm_id LIMIT %s FOR UPDATE OF s SKIP LOCKED
+    ORDER BY s.due_at, a.type = 'combination', s.alarm_id LIMIT %s FOR UPDATE OF s SKIP LOCKED
 ) due WHERE s.alarm_id = due.alarm_id RETURNING s.alarm_id
 """
 _PUT_OFF = """

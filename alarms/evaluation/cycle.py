@@ -3,85 +3,157 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from alarms import transitions
 from alarms.models import Alarm
 from alarms.rules.alarm_types import AlarmType, Situation, find_type
-from alarms.rules.decision import Decision
-from alarms.transitions import Decided
-from metering.queries.filters import Scope
+from alarms.rules.decision import INSUFFICIENT, Decision
+from alarms.rules.time_constraints import is_open
+from alarms.rules.translations import NotEvaluable
+from alarms.transitions import Decided, Fired
+from metering.collector.availability import is_transient
 
 from .claims import Claim, claim_due, put_off, schedule_missing
-from .reading import Question, ReadFailed, read_all
+from .combinations import decide_combinations, in_levels
+from .reading import Question, ReadFailed, Series, read_all
+from .scopes import scope_of
 
-__all__ = ["Evaluated", "evaluate_due", "scope_of"]
+__all__ = ["Evaluated", "evaluate_due"]
 
 logger = logging.getLogger(__name__)
 
 # So many are claimed, read and written together; another evaluator can have the others.
 _BATCH = 2500
+# No claim is begun after that. A batch takes about a second.
+_SECONDS = 10.0
 
 
 class Evaluated(NamedTuple):
-    """What a call did; ``is_done`` is false where it stopped at its bound and more was due."""
+    """What a call did; ``is_done`` is false where it stopped at its bound and more may be due."""
 
     alarms: int
     fired: int
     is_done: bool
 
 
-def evaluate_due(now: datetime, *, batches: int = 4) -> Evaluated:
-    """Evaluate alarms that are due, in so many batches at most. ``now`` is the moment for all of them.
+def evaluate_due(now: datetime, *, seconds: float = _SECONDS, batch: int = _BATCH) -> Evaluated:
+    """Evaluate alarms that are due, batch by batch for about so long. ``now`` is the moment for all of them.
 
     Any number of evaluators may do so at once: none decides about what another has claimed.
     """
+    deadline = time.monotonic() + seconds
     schedule_missing(now)
     alarms = fired = 0
-    for _ in range(batches):
-        claim = claim_due(now, most=_BATCH)
-        if not claim.alarms:
-            return Evaluated(alarms, fired, is_done=True)
-        fired += _evaluate(claim, now)
+    while time.monotonic() < deadline:
+        claim = claim_due(now, most=batch)
+        fired += _evaluate_each(claim, now)
         alarms += len(claim.alarms)
+        if len(claim.alarms) < batch:
+            return Evaluated(alarms, fired, is_done=True)
     return Evaluated(alarms, fired, is_done=False)
 
 
-def _evaluate(claim: Claim, now: datetime) -> int:
-    decided = _decide(claim.alarms, now)
+def _evaluate_each(claim: Claim, now: datetime) -> int:
+    """How much fired. An alarm that cannot be evaluated at all is found by halves, and has had its turn: others must not wait for it."""
+    try:
+        return len(_evaluate(claim, now))
+    except Exception as error:
+        if isinstance(error, DatabaseError | InterfaceError) and is_transient(error):
+            raise
+        if len(claim.alarms) <= 1:
+            logger.exception("alarm %s could not be evaluated", [alarm.id for alarm in claim.alarms])
+            _write(claim.alarms, [], claim, now)
+            return 0
+    middle = len(claim.alarms) // 2
+    halves = claim.alarms[:middle], claim.alarms[middle:]
+    return sum(_evaluate_each(claim._replace(alarms=half), now) for half in halves)
+
+
+def _evaluate(claim: Claim, now: datetime) -> list[Fired]:
+    """Those that look at samples first: combinations look at what came of them."""
+    combinations = [alarm for alarm in claim.alarms if alarm.type == "combination"]
+    others = [alarm for alarm in claim.alarms if alarm.type != "combination"]
+    fired = _write(others, _decide(others, now), claim, now)
+    for level in in_levels(combinations):
+        fired += _write(level, decide_combinations(_open_ones(level, now)), claim, now)
+    return fired
+
+
+def _write(alarms: Sequence[Alarm], decided: Sequence[Decided], claim: Claim, now: datetime) -> list[Fired]:
+    """What was decided about these alarms of the claim, and that all of them have had their turn."""
+    if not alarms:
+        return []
     with transaction.atomic():
-        mine = put_off([alarm.id for alarm in claim.alarms], claim.until, now=now)
-        return len(transitions.write([one for one in decided if one.alarm.id in mine], now=now))
+        # The order in which the API takes them, too: first the alarm, then its schedule.
+        transitions.lock(decided)
+        mine = put_off([alarm.id for alarm in alarms], claim.until, now=now)
+        return transitions.write([one for one in decided if one.alarm.id in mine], now=now)
+
+
+class _Asked(NamedTuple):
+    """An alarm and where the answers to its questions stand; ``trouble``: why it could ask none."""
+
+    alarm: Alarm
+    type: AlarmType
+    places: slice
+    trouble: str
 
 
 def _decide(alarms: Sequence[Alarm], now: datetime) -> list[Decided]:
-    """A decision about each alarm that one can be made about."""
+    """A decision about each alarm that one can be made about. What is wrong with one alarm is no other's trouble."""
     end_at = now - settings.CELOMETER_ALARM_LAG
     questions: list[Question] = []
-    asked: list[tuple[Alarm, AlarmType, slice]] = []
-    for alarm in alarms:
-        kind = find_type(alarm.type)
-        if kind is None:
+    asked: list[_Asked] = []
+    for alarm in _open_ones(alarms, now):
+        alarm_type = find_type(alarm.type)
+        if alarm_type is None:
             continue
-        first = len(questions)
-        scope = scope_of(alarm)
-        questions += [Question(reading, scope) for reading in kind.readings(alarm.rule, end_at)]
-        asked.append((alarm, kind, slice(first, len(questions))))
+        scope, first, trouble = scope_of(alarm), len(questions), ""
+        try:
+            questions += [Question(reading, scope) for reading in alarm_type.readings(alarm.rule, end_at)]
+        except NotEvaluable as error:
+            trouble = str(error)
+        except Exception:
+            logger.exception("alarm %s has a rule that cannot be read", alarm.id)
+            continue
+        asked.append(_Asked(alarm, alarm_type, slice(first, len(questions)), trouble))
     answers = read_all(questions)
-    return [Decided(alarm, _decision(alarm, kind, answers[places], now)) for alarm, kind, places in asked]
+    decided = []
+    for one in asked:
+        try:
+            decided.append(Decided(one.alarm, _decision(one, answers[one.places], now)))
+        except Exception:
+            logger.exception("alarm %s could not be decided about", one.alarm.id)
+    return decided
 
 
-def _decision(alarm: Alarm, kind: AlarmType, answers: Sequence[list | ReadFailed], now: datetime) -> Decision:
-    series = [[] if isinstance(answer, ReadFailed) else answer for answer in answers]
+def _decision(asked: _Asked, answers: Sequence[Series | ReadFailed], now: datetime) -> Decision:
+    """A series that could not be read has no values; the reason then says why."""
+    alarm = asked.alarm
+    troubles = [asked.trouble, *(str(answer) for answer in answers if isinstance(answer, ReadFailed))]
+    series: list[Series] = [[] if isinstance(answer, ReadFailed) else answer for answer in answers]
     situation = Situation(alarm.rule, alarm.state, alarm.memory, alarm.repeat_actions, now)  # type: ignore[arg-type]
-    return kind.decide(situation, series)
+    decision = asked.type.decide(situation, series)
+    trouble = next(filter(None, troubles), "")
+    if trouble and decision.state == INSUFFICIENT:
+        return decision._replace(reason=f"{decision.reason}: {trouble}")
+    return decision
 
 
-def scope_of(alarm: Alarm) -> Scope:
-    """Whose samples and events an alarm may look at, whatever its rule says: its project's. One of no project is an operator's: all."""
-    return Scope((alarm.project_id,) if alarm.project_id else None)
+def _open_ones(alarms: Sequence[Alarm], now: datetime) -> list[Alarm]:
+    """Those whose time constraints let them be evaluated."""
+    found = []
+    for alarm in alarms:
+        try:
+            if is_open(alarm.time_constraints, now):
+                found.append(alarm)
+        except Exception:
+            logger.exception("alarm %s has time constraints that cannot be read", alarm.id)
+    return found

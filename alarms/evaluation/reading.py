@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from alarms.rules.series import Reading
+from alarms.rules.series import Reading, join_series
 from alarms.rules.windows import Bucket, Window
-from metering.queries.errors import QueryError
+from metering.queries.errors import NoLongerKept, QueryError
 from metering.queries.filters import MetadataMatch, SampleFilter, Scope, TimeBound, metadata_paths
 from metering.queries.simple import METER_FIELDS, QueryItem, build_filter
 from metering.queries.values import metadata_candidates
@@ -51,20 +51,21 @@ Series = list[Bucket]
 
 @dataclass(frozen=True)
 class _Shape:
-    """What questions have in common that one statement can answer. ``bucket_count`` is at least that of each."""
+    """What questions have in common that one statement can answer. ``most_buckets`` is at least what each needs."""
 
     meter_name: str
     end_at: datetime
     period_seconds: int
-    bucket_count: int
+    most_buckets: int
     way: str
     fields: tuple[str, ...]
     wanted: SampleFilter
     sees_all: bool
+    across: bool
 
     @property
-    def window(self) -> Window:
-        return Window(self.end_at, self.period_seconds, self.bucket_count)
+    def groups(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.fields, "resource_id"))) if self.across else self.fields
 
 
 _Key = tuple[str, ...]
@@ -90,20 +91,34 @@ def read_all(questions: Sequence[Question]) -> list[Series | ReadFailed]:
         if place:
             groups[place.shape].append((number, place.key))
     for shape, members in groups.items():
-        statistics = {questions[number].reading.statistic for number, _ in members}
-        try:
-            found = _read(shape, {key for _, key in members}, statistics)
-        except QueryError as error:
-            logger.warning(
-                "%s alarms wait: %s of %s could not be read: %s", len(members), statistics, shape.meter_name, error
-            )
-            for number, _ in members:
-                answers[number] = ReadFailed(str(error))
-            continue
-        for number, key in members:
-            reading = questions[number].reading
-            answers[number] = reading.window.within(found.get((key, reading.statistic), []))
+        for number, answer in _answers(shape, members, questions):
+            answers[number] = answer
     return answers
+
+
+def _answers(
+    shape: _Shape, members: Sequence[tuple[int, _Key]], questions: Sequence[Question]
+) -> Iterator[tuple[int, Series | ReadFailed]]:
+    """The number and the answer of each question of one statement."""
+    readings = {number: questions[number].reading for number, _ in members}
+    lengths = {reading.window.bucket_count for reading in readings.values()}
+    try:
+        window = Window(shape.end_at, shape.period_seconds, max(lengths))
+        found = _read(shape, window, {key for _, key in members}, {one.statistic for one in readings.values()})
+    except QueryError as error:
+        if isinstance(error, NoLongerKept) and len(lengths) > 1:
+            # Some windows begin where samples have gone; that is no reason for the shorter ones.
+            for length in lengths:
+                same = [member for member in members if readings[member[0]].window.bucket_count == length]
+                yield from _answers(shape, same, questions)
+            return
+        logger.warning("%s series of %s could not be read: %s", len(members), shape.meter_name, error)
+        for number, _ in members:
+            yield number, ReadFailed(str(error))
+        return
+    for number, key in members:
+        reading = readings[number]
+        yield number, reading.window.within(found.get((key, reading.statistic), []))
 
 
 def _place(question: Question) -> _Place | None:
@@ -127,6 +142,7 @@ def _place(question: Question) -> _Place | None:
         fields,
         replace(wanted, meter=reading.meter_name),
         scope.projects is None,
+        reading.across,
     )
     return _Place(shape, tuple(keys[field] for field in fields))
 
@@ -178,13 +194,12 @@ def _rounded(count: int) -> int:
 
 def _way(statistic: str) -> str:
     """Statistics of one way are computed together; those of another would make the statement dearer for all."""
-    function = statistic.partition("/")[0]
+    function = _aggregate(statistic).function
     return function if function in (*_STEPS, "percentile") else ""
 
 
-def _read(shape: _Shape, keys: set[_Key], statistics: set[str]) -> dict[tuple[_Key, str], Series]:
+def _read(shape: _Shape, window: Window, keys: set[_Key], statistics: set[str]) -> dict[tuple[_Key, str], Series]:
     """The series of each key and statistic. Raises QueryError."""
-    window = shape.window
     wanted = replace(
         shape.wanted, lower=TimeBound(window.start_at, inclusive=True), upper=TimeBound(window.end_at, inclusive=False)
     )
@@ -195,19 +210,22 @@ def _read(shape: _Shape, keys: set[_Key], statistics: set[str]) -> dict[tuple[_K
         wanted,
         Scope(projects),
         period_seconds=shape.period_seconds,
-        groups=shape.fields,
-        aggregates=tuple(_aggregate(name) for name in sorted(statistics | {"count"})),
+        groups=shape.groups,
+        aggregates=tuple(dict.fromkeys(_aggregate(name) for name in sorted(statistics | {"count"}))),
     )
     found: dict[tuple[_Key, str], Series] = defaultdict(list)
     for row in compute(request, most=_MOST_ROWS):
         key = tuple(row.groups[field] for field in shape.fields)
+        if key not in keys:
+            continue
         for statistic in statistics:
-            value = row.values[statistic]
-            if key in keys and value is not None:
-                found[key, statistic].append(  # type: ignore[index]
-                    Bucket(row.period_start_at, Decimal(value), int(row.values["count"] or 0))
-                )
-    return found
+            value = row.values[_aggregate(statistic).key]
+            if value is not None:
+                bucket = Bucket(row.period_start_at, Decimal(value), int(row.values["count"] or 0))
+                found[key, statistic].append(bucket)  # type: ignore[index]
+    if not shape.across:
+        return found
+    return {(key, statistic): join_series(statistic, [series]) for (key, statistic), series in found.items()}
 
 
 def _values(shape: _Shape, keys: Iterable[_Key], field: str) -> tuple[str, ...]:
@@ -216,5 +234,9 @@ def _values(shape: _Shape, keys: Iterable[_Key], field: str) -> tuple[str, ...]:
 
 
 def _aggregate(statistic: str) -> Aggregate:
-    function, _, parameter = statistic.partition("/")
-    return Aggregate(function, parameter or None)
+    """The statistic as a rule names it: p95 is a percentile."""
+    if statistic == "median":
+        return Aggregate("percentile", "50")
+    if statistic[0] == "p":
+        return Aggregate("percentile", statistic[1:])
+    return Aggregate(statistic)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from .decision import Decision, State
-from .outcomes import decide
-from .series import SERIES_TYPES, Reading, outcome_of, readings_of
+from .decision import INSUFFICIENT, Decision, State
+from .series import SERIES_TYPES, Reading, decide_series, readings_of
+from .translations import NotEvaluable
+from .trees import decide_tree, leaves_of
 from .windows import Bucket
 
 __all__ = ["AlarmType", "Situation", "find_type"]
@@ -25,7 +26,11 @@ class Situation(NamedTuple):
 
 
 class AlarmType(Protocol):
-    """``readings`` says which series ``decide`` has to be given, in that order."""
+    """``readings`` says which series ``decide`` has to be given, in that order.
+
+    It raises NotEvaluable for a rule that cannot be decided about. Of such a rule ``decide`` is given no series, of what could not be read
+    empty ones: there is no data.
+    """
 
     def readings(self, rule: Mapping[str, Any], end_at: datetime) -> list[Reading]: ...
 
@@ -41,19 +46,36 @@ class _Single(NamedTuple):
         return readings_of(self.name, rule, end_at)
 
     def decide(self, situation: Situation, series: Sequence[Sequence[Bucket]]) -> Decision:
-        rule = situation.rule
-        return decide(
-            outcome_of(self.name, rule, series, situation.state),
-            situation.state,
-            repeats=situation.repeats,
-            now=situation.now,
-            memory=situation.memory,
-            pending_seconds=rule.get("pending_seconds") or 0,
-            type_name=self.name,
-        )
+        rule, state, memory, repeats, now = situation
+        return decide_series(self.name, rule, series, state, repeats=repeats, now=now, memory=memory)
 
 
-_TYPES: dict[str, AlarmType] = {name: _Single(name) for name in SERIES_TYPES}
+class _Composite:
+    """An alarm of many comparisons. A leaf that cannot be evaluated is unknown."""
+
+    def readings(self, rule: Mapping[str, Any], end_at: datetime) -> list[Reading]:
+        return [reading for leaf in leaves_of(rule) for reading in _leaf_readings(leaf, end_at)]
+
+    def decide(self, situation: Situation, series: Sequence[Sequence[Bucket]]) -> Decision:
+        rule, state, memory, repeats, now = situation
+        ahead, kept = iter(series), iter(memory.get("leaves", ()))
+        decisions = []
+        for leaf in leaves_of(rule):
+            own = [next(ahead) for _ in _leaf_readings(leaf, now)]
+            before = next(kept, {})
+            side = before.get("state", INSUFFICIENT)
+            decisions.append(decide_series(leaf["type"], leaf, own, side, repeats=False, now=now, memory=before))
+        return decide_tree(rule, decisions, state, repeats=repeats)
+
+
+def _leaf_readings(leaf: Mapping[str, Any], end_at: datetime) -> list[Reading]:
+    try:
+        return readings_of(leaf["type"], leaf, end_at)
+    except NotEvaluable:
+        return []
+
+
+_TYPES: dict[str, AlarmType] = {**{name: _Single(name) for name in SERIES_TYPES}, "composite": _Composite()}
 
 
 def find_type(name: str) -> AlarmType | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .decision import ALARM, INSUFFICIENT, OK, Decision, State
 
-__all__ = ["COMPARISONS", "Outcome", "Verdict", "compare", "decide", "number", "state_after"]
+__all__ = ["COMPARISONS", "Outcome", "Verdict", "compare", "decide", "decimal_of", "judge", "state_after"]
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"lt": lt, "le": le, "eq": eq, "ne": ne, "ge": ge, "gt": gt}
 
@@ -49,7 +49,7 @@ def compare(values: Sequence[Decimal], rule: Mapping[str, Any], state: State) ->
 
     A ``recovery_threshold`` counts while the state is alarm: there is an end to it only when no value is beyond that either.
     """
-    needed = rule["evaluation_periods"]
+    needed = rule.get("evaluation_periods", 1)
     kept = list(values)[-needed:]
     outside = _beyond(kept, rule, rule["threshold"])
     if state == ALARM and rule.get("recovery_threshold") is not None and not all(outside):
@@ -74,12 +74,12 @@ def judge(outside: Sequence[bool], needed: int, newest: Decimal | None) -> Outco
 
 
 def _beyond(values: Sequence[Decimal], rule: Mapping[str, Any], threshold: Any) -> tuple[bool, ...]:
-    bound = _decimal(threshold)
+    bound = decimal_of(threshold)
     compares = COMPARISONS[rule["comparison_operator"]]
     return tuple(compares(value, bound) for value in values)
 
 
-def _decimal(value: Any) -> Decimal:
+def decimal_of(value: Any) -> Decimal:
     """A number of a rule as it was written: 0.1 is a tenth."""
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
@@ -118,7 +118,7 @@ def decide(
 
 def _told(outcome: Outcome, state: State, following: State, type_name: str) -> tuple[str, dict[str, Any]]:
     """Reason and reason_data: as many values as lie on the side of the state."""
-    newest = number(outcome.newest)
+    newest = _number(outcome.newest)
     data = {"type": type_name, "disposition": "unknown", "count": outcome.needed, "most_recent": newest}
     if following == INSUFFICIENT:
         return f"{outcome.needed} datapoints are unknown", data
@@ -129,7 +129,7 @@ def _told(outcome: Outcome, state: State, following: State, type_name: str) -> t
     return f"{begun} {following} due to {count} samples {side} threshold, most recent: {newest}", data
 
 
-def number(value: Decimal | int | None) -> int | float | None:
+def _number(value: Decimal | int | None) -> int | float | None:
     """A value as JSON tells it: whole where it is whole."""
     if value is None:
         return None

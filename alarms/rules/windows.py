@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 __all__ = ["Bucket", "Window", "window_of"]
@@ -16,6 +18,9 @@ class Bucket(NamedTuple):
     start_at: datetime
     value: Decimal
     sample_count: int
+
+
+_start_of = attrgetter("start_at")
 
 
 class Window(NamedTuple):
@@ -30,8 +35,9 @@ class Window(NamedTuple):
         return self.end_at - timedelta(seconds=self.period_seconds * self.bucket_count)
 
     def within(self, buckets: Sequence[Bucket]) -> list[Bucket]:
-        """Those of them that belong to this window, oldest first."""
-        return [bucket for bucket in buckets if self.start_at <= bucket.start_at < self.end_at]
+        """Those of them that belong to this window. They are in order of time, and stay so."""
+        low = bisect_left(buckets, self.start_at, key=_start_of)
+        return list(buckets[low : bisect_left(buckets, self.end_at, lo=low, key=_start_of)])
 
 
 def window_of(rule: Mapping[str, Any], end_at: datetime) -> Window:
@@ -39,6 +45,6 @@ def window_of(rule: Mapping[str, Any], end_at: datetime) -> Window:
 
     With exclude_outliers there are as many to spare as are needed: outliers are told by comparison.
     """
-    needed = rule["evaluation_periods"]
+    needed = rule.get("evaluation_periods", 1)
     spare = needed if rule.get("exclude_outliers") else 1
     return Window(end_at, rule["period"], needed + spare)

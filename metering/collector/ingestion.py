@@ -34,6 +34,7 @@ from .event_dimensions import EventIds, resolve_events
 from .opening import Opener
 from .quarantine import put_in_quarantine, put_refusal_in_quarantine
 from .returns import return_to_transform
+from .signals import events_stored
 from .verification import VerifiedBatch, verify
 from .writer import write_batch
 
@@ -103,6 +104,8 @@ def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Out
             _park(batch, message, now=now, waived=waived)
             return Outcome(Result.PARKED, batch_id)
         if stored:
+            if isinstance(batch.body, EventBody):
+                events_stored.send_robust(sender=None)
             return Outcome(Result.STORED, batch_id)
         _acknowledge_duplicate(batch)
         return Outcome(Result.DUPLICATE, batch_id)
