@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from .contract import Message, Outcome
-from .registry import notifiers
+from .registry import find_notifier, schemes
 
 __all__ = ["TIMEOUT_SECONDS", "Attempts", "attempt"]
 
@@ -50,15 +50,15 @@ def attempt(message: Message, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Ou
     """Tell it once, by the notifier of its scheme; whatever goes wrong is an outcome."""
     begun = time.monotonic()
     scheme = message.url.partition(":")[0].lower()
-    notifier = notifiers().get(scheme)
-    if notifier is None:
-        outcome = Outcome(
-            "impossible", f"not told: no notifier for {scheme!r:.50}; there are {', '.join(sorted(notifiers()))}"
-        )
-    else:
-        try:
+    try:
+        notifier = find_notifier(scheme)
+        if notifier:
             outcome = notifier.notify(message, timeout_seconds=timeout_seconds)
-        except Exception as error:
-            logger.exception("a notifier failed")
-            outcome = Outcome("failed", f"the notifier failed: {type(error).__name__}")
+        else:
+            outcome = Outcome(
+                "impossible", f"not told: no notifier for {scheme!r:.50}, only for {', '.join(schemes())}"
+            )
+    except Exception as error:
+        logger.exception("a notifier failed")
+        outcome = Outcome("failed", f"the notifier failed: {type(error).__name__}")
     return outcome._replace(duration_ms=int((time.monotonic() - begun) * 1000))

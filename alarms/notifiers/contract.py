@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 __all__ = ["NOTIFY_TASK", "REPORT_TASK", "BadReport", "Kind", "Message", "Notifier", "Outcome"]
 
@@ -56,9 +56,7 @@ class Outcome(NamedTuple):
 
 
 class Notifier(Protocol):
-    """Tells somebody. One object for all attempts of a process, used by many threads at once."""
-
-    schemes: ClassVar[tuple[str, ...]]
+    """Tells somebody; made without arguments. One object for all attempts of a process, used by many threads at once."""
 
     def notify(self, message: Message, *, timeout_seconds: float) -> Outcome:
         """Make one attempt, within this time, whatever the other side does. Told once more with the same id if in doubt."""

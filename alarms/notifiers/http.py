@@ -8,10 +8,10 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import Any, ClassVar
+from typing import Any
 
 import urllib3
 from django.conf import settings
@@ -34,8 +34,6 @@ _MAX_ADDRESSES = 4
 class HttpNotifier:
     """Follows no redirects, uses no proxies, always verifies TLS. Delivered means an answer of 200 to 299."""
 
-    schemes: ClassVar[tuple[str, ...]] = ("http", "https")
-
     def notify(self, message: Message, *, timeout_seconds: float) -> Outcome:
         give_up_at = time.monotonic() + timeout_seconds
         try:
@@ -46,7 +44,8 @@ class HttpNotifier:
         except BadUrl as error:
             return Outcome("impossible", f"not called: {error}")
         except AddressRefused as error:
-            logger.warning("%s was not called: %s is not public", message.url, error.address)
+            # Not the whole URL: its path may be a secret.
+            logger.warning("%s was not called: %s is not public", target.host, error.address)
             return Outcome("failed", f"not called: {error}")
         except NoSuchName as error:
             return Outcome("failed", str(error))
@@ -123,8 +122,12 @@ def _post(target: Target, addresses: Sequence[Address], message: Message, deadli
             decode_content=False,
         )
         response = connection.getresponse()
+        if deadline.is_over:
+            # To the parser an ended connection is the end of the headers.
+            return Outcome("failed", "no answer in time")
         # The status is the answer; what follows is read only to let the other side say it.
-        _read(response, deadline)
+        with suppress(HTTPError, HTTPException, OSError, ValueError):
+            response.read(_MAX_ANSWER_BYTES)
         return _judge(response.status, response.headers.get("retry-after", ""))
     except (HTTPError, HTTPException, OSError, ValueError) as error:
         return Outcome("failed", "no answer in time" if deadline.is_over else _failure(error))
@@ -132,25 +135,20 @@ def _post(target: Target, addresses: Sequence[Address], message: Message, deadli
         connection.close()
 
 
-def _read(response: urllib3.BaseHTTPResponse, deadline: _Deadline) -> None:
-    try:
-        response.read(_MAX_ANSWER_BYTES)
-    except (HTTPError, HTTPException, OSError, ValueError):
-        if deadline.is_over:
-            raise
-
-
 def _connection(target: Target, addresses: Sequence[Address], deadline: _Deadline) -> HTTPConnection:
     """A connection to the host by its name, for TLS and for the Host header, that goes to these addresses and asks no resolver."""
 
     def connect() -> socket.socket:
-        for address in addresses:
+        for number, address in enumerate(addresses):
+            # One that does not answer leaves time for the others.
+            share_seconds = deadline.remaining_seconds() / (len(addresses) - number)
             try:
-                made = socket.create_connection((str(address), target.port), timeout=deadline.remaining_seconds())
+                made = socket.create_connection((str(address), target.port), timeout=share_seconds)
             except OSError as error:
                 failure = error
             else:
                 deadline.watch(made)
+                made.settimeout(deadline.remaining_seconds())
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return made
         raise failure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import ClassVar
 
 from .contract import Message, Outcome
 
@@ -14,8 +13,6 @@ logger = logging.getLogger(__name__)
 
 
 class LogNotifier:
-    schemes: ClassVar[tuple[str, ...]] = ("log",)
-
     def notify(self, message: Message, *, timeout_seconds: float) -> Outcome:
         try:
             # ASCII on one line, whatever is in it: nobody can write a second one.

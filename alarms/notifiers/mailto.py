@@ -8,35 +8,27 @@ import smtplib
 import ssl
 from email.message import EmailMessage
 from email.utils import formatdate
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
 from .contract import Message, Outcome
+from .urls import BadUrl, read_address
 
-__all__ = ["MailNotifier", "address_of"]
+__all__ = ["MailNotifier"]
 
-# One address, as the world writes them; no list, no header, no quoted part.
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
-
-
-def address_of(url: str) -> str | None:
-    """The one address of a ``mailto:`` URL; None where it has none, several, or more than an address."""
-    address = unquote(url.partition(":")[2])
-    return address if len(address) <= 254 and _ADDRESS.fullmatch(address) else None
 
 
 class MailNotifier:
     """The relay is the operator's: TLS is verified with ``smtps://``, and with STARTTLS where a login is sent or the relay offers it."""
 
-    schemes: ClassVar[tuple[str, ...]] = ("mailto",)
-
     def notify(self, message: Message, *, timeout_seconds: float) -> Outcome:
-        address = address_of(message.url)
-        if address is None:
-            return Outcome("impossible", "not sent: expected mailto: and one address")
+        try:
+            address = read_address(message.url)
+        except BadUrl as error:
+            return Outcome("impossible", f"not sent: {error}")
         if not settings.CELOMETER_SMTP_URL:
             return Outcome("impossible", "not sent: this deployment sends no mail (CELOMETER_SMTP_URL is not set)")
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from .contract import Message, Outcome
 
 __all__ = ["TestNotifier", "notifications"]
@@ -13,7 +11,6 @@ _KEPT = 1000
 
 
 class TestNotifier:
-    schemes: ClassVar[tuple[str, ...]] = ("test",)
     # pytest would take it for a test.
     __test__ = False
 

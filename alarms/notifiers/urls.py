@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-__all__ = ["BadUrl", "Target", "read_target", "receiver_of"]
+__all__ = ["BadUrl", "Target", "check_url", "read_address", "read_target", "receiver_of"]
 
 _MAX_CHARACTERS = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# No blanks, no control characters, nothing beyond ASCII, no backslash (which browsers take for a slash).
-_CHARACTERS = re.compile(r"[!-\[\]-~]+")
+# No blanks, no control characters, nothing beyond ASCII; no backslash (which browsers take for a slash), no fragment.
+_CHARACTERS = re.compile(r"[!\"$-\[\]-~]+")
+_NETLOC = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(:[0-9]{0,5})?")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})*")
+# One mail address, as the world writes them; no list, no header, no quoted part.
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
 class BadUrl(Exception):
@@ -29,11 +32,28 @@ class Target(NamedTuple):
     path: str
 
 
+def check_url(url: str) -> None:
+    """Raise BadUrl for what no attempt could use; where it leads to is checked at each attempt. Schemes of plugins are theirs to read."""
+    scheme = url.partition(":")[0].lower()
+    if scheme in _DEFAULT_PORTS:
+        read_target(url)
+    elif scheme == "mailto":
+        read_address(url)
+
+
+def read_address(url: str) -> str:
+    """The one address of a ``mailto:`` URL. Raises BadUrl where it has none, several, or more than an address."""
+    address = unquote(url.partition(":")[2])
+    if len(address) > 254 or not _ADDRESS.fullmatch(address):
+        raise BadUrl("expected mailto: and one address")
+    return address
+
+
 def read_target(url: str) -> Target:
     """Read the URL of a webhook. Raises BadUrl for whatever two readers might read in two ways."""
     if len(url) > _MAX_CHARACTERS or not _CHARACTERS.fullmatch(url):
         raise BadUrl(
-            f"expected at most {_MAX_CHARACTERS} characters, all of ASCII, no blanks, no backslash (names as xn--…)"
+            f"expected at most {_MAX_CHARACTERS} characters, all of ASCII, no blanks, no backslash, no # (names as xn--…)"
         )
     try:
         parts = urlsplit(url)
@@ -44,8 +64,8 @@ def read_target(url: str) -> Target:
         raise BadUrl("expected http://… or https://…")
     if "@" in parts.netloc:
         raise BadUrl("a login in a URL is not taken: a receiver verifies the signature instead")
-    if port == 0:
-        raise BadUrl("port 0: expected 1 to 65535")
+    if port == 0 or not _NETLOC.fullmatch(parts.netloc):
+        raise BadUrl("expected a host, or a host and a port of 1 to 65535")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, _read_host(host, parts.netloc), port or _DEFAULT_PORTS[parts.scheme], path)
 
