@@ -33,7 +33,7 @@ from alarms import transitions
 def stuck(*_):
     print("about to commit", flush=True)
     time.sleep(600)
-transitions.deliveries.plan = stuck
+transitions.plan = stuck
 cycle.evaluate_due(timezone.now())
 """
 

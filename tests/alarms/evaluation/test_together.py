@@ -110,7 +110,7 @@ def test_an_evaluator_that_dies_while_it_writes_has_written_nothing(monkeypatch)
     make_alarm(threshold_rule())
     put(91, 91)
     with monkeypatch.context() as patch:
-        patch.setattr(transitions.deliveries, "plan", die)
+        patch.setattr(transitions, "plan", die)
         with pytest.raises(SystemExit):
             evaluate_due(NOW)
     assert Alarm.objects.get().state == "insufficient data"

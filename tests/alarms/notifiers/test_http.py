@@ -72,7 +72,7 @@ def test_an_answer_means_what_its_status_says(serve, status: int, kind: str, tex
 )
 def test_retry_after_is_read(serve, value: str, seconds: float | None) -> None:
     outcome = post(url_of(serve((429, {"retry-after": value}))))
-    assert outcome.retry_after_seconds == (seconds and pytest.approx(seconds, abs=60))
+    assert outcome.retry_after_seconds == (seconds and pytest.approx(seconds, abs=600))
 
 
 def test_a_retry_after_beyond_all_bounds_is_bounded(serve) -> None:
