@@ -27,7 +27,7 @@ class AgentsConfig(AppConfig):
 def check_definitions(**_: Any) -> list[CheckMessage]:
     """Every mistake in the definitions and pipelines is an error with its line, what is hardly meant a warning."""
     from .node import own_directory
-    from .rules import read_rules
+    from .notifications.rules import read_rules
 
     try:
         rules = read_rules(own_directory(), Path(settings.CELOMETER_DEFAULTS_DIR))

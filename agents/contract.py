@@ -109,8 +109,8 @@ class Transformer(Protocol):
 
     A transformer with ``keeps_state`` is called for one resource (source and id) at a time, with the state that it returned for that
     resource the last time, ``None`` at first. A state is plain data (lists, dicts with text as keys, text, numbers, None), small and
-    bounded; the transformer may change the one it is given. It is forgotten a week after it last changed. Others are called with samples of
-    many resources and ``None``.
+    bounded; the transformer may change the one it is given. It is forgotten eight days after it last changed. Others are called with
+    samples of many resources and ``None``.
 
     A sample that is returned as the very object that came in counts as measured; any other is derived. A derived sample keeps its resource.
     """

@@ -13,10 +13,10 @@ from metering.messages import PrivateKey
 from .forwarding import Forwarding
 from .keys import load_or_create
 from .outbox import Outbox
+from .pipeline.files import pipeline_files
 from .poller import Poller
 from .polling import Polled, Source, load_sources, poll_source
 from .registry import load_registry
-from .rules import pipeline_files
 from .sender import Publish, Sender
 
 __all__ = [

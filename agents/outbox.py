@@ -147,7 +147,8 @@ class Outbox:
 
         The same (source, due, unit) again is the same work done again: the first counts. Raises OutboxFull.
         """
-        first = [str(derive_batch_id(agent=self.agent, source=source, due=due, unit=f"{unit}/0")), f"refusal {unit}/0"]
+        refusal_id = f"refusal {due}/{unit}"
+        first = [str(derive_batch_id(agent=self.agent, source=source, due=due, unit=f"{unit}/0")), f"{refusal_id}/0"]
         with self._transaction() as db:
             if db.execute("SELECT 1 FROM batch WHERE id IN (?, ?)", first).fetchone():
                 return
@@ -164,7 +165,7 @@ class Outbox:
             made = self._seal_parts(db, units, seal_units, made=0)
             self._seal_parts(db, events, seal_some, made=made)
             for number, refusal in enumerate(refusals):
-                _insert(db, f"refusal {unit}/{number}", source=source, due=due, message=refusal.to_bytes())
+                _insert(db, f"{refusal_id}/{number}", source=source, due=due, message=refusal.to_bytes())
 
     def _signed_as(self, source: str, due: int, link: Link) -> dict[str, Any]:
         return {

@@ -25,11 +25,19 @@ class ProblemLog:
         problem = (where, what)
         if problem not in self._known and len(self._known) < _MOST_KINDS:
             self._known.add(problem)
-            logger.warning("%s: %.500s", where, what)
+            logger.warning("%s", _line(where, what))
             return
         self._repeated[problem if problem in self._known else _OTHERS] += 1
 
     def summary(self) -> list[str]:
-        """A line for each that came again since the last summary, and how often."""
+        """A line for each that came again since the last summary, and how often. Where there were too many kinds, all are new again."""
         repeated, self._repeated = self._repeated, Counter()
-        return [f"{where}: {what:.500} ({count} times more)" for (where, what), count in repeated.most_common()]
+        if _OTHERS in repeated:
+            self._known.clear()
+        return [f"{_line(where, what)} ({count} times more)" for (where, what), count in repeated.most_common()]
+
+
+def _line(where: str, what: str) -> str:
+    """One line, whatever a stranger's event type holds."""
+    text = f"{where:.255}: {what:.500}"
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 
@@ -15,8 +14,7 @@ from metering.messages import MessageRefused
 from .broker import CONVERT_TASK, DERIVE_TASK
 from .node import Node
 from .notifications.role import TransformRole
-from .outbox import OutboxFull
-from .pipeline.state import StateAway
+from .notifications.transform import WAITING
 
 __all__ = ["POLL_TASK", "convert", "derive", "poll", "refuse", "run_node", "run_transform", "stop_all"]
 
@@ -70,16 +68,25 @@ def derive(batch: bytes) -> None:
 
 def _do_or_give_back(message: bytes, work: Callable[[TransformRole], None]) -> None:
     """Do it; where that is not possible now, the broker has the task back. What a fault of ours stops goes to the quarantine."""
+    if not _transforms:
+        raise Reject("the transform role has stopped", requeue=True)
     for role in _transforms:
         try:
-            work(role)
-        except (OutboxFull, StateAway, OSError, sqlite3.Error) as error:
+            _do_or_refuse(role, message, work)
+        except WAITING as error:
             logger.error("a task of the transform role has to wait: %s: %s", type(error).__name__, error)
             time.sleep(_RETRY_SECONDS)
             raise Reject(str(error), requeue=True) from error
-        except Exception as error:
-            logger.exception("a task of the transform role failed")
-            refuse(message, "internal_error", f"{type(error).__name__}: {error}")
+
+
+def _do_or_refuse(role: TransformRole, message: bytes, work: Callable[[TransformRole], None]) -> None:
+    try:
+        work(role)
+    except WAITING:
+        raise
+    except Exception as error:
+        logger.exception("a task of the transform role failed")
+        refuse(message, "internal_error", f"{type(error).__name__}: {error}")
 
 
 def refuse(message: bytes, reason: str, detail: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from metering.messages import PublicKey
@@ -13,12 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 class TrustedKeys:
-    """Looks public keys up by their id; a file that is added to the directory counts from then on, one that is removed no longer."""
+    """Looks public keys up by their id; a file that is added to the directory or changed counts from then on, one that is
+    removed no longer."""
 
     def __init__(self, own: PublicKey, directory: Path) -> None:
         self._own = own
         self._directory = directory
-        self._read_at: int | None = None
+        self._seen: list[tuple[str, int, int]] | None = None
         self._keys: dict[str, PublicKey] = {}
 
     def find(self, key_id: str) -> PublicKey | None:
@@ -28,14 +30,16 @@ class TrustedKeys:
         return self._keys.get(key_id)
 
     def _read_when_changed(self) -> None:
+        """Raises OSError where the directory is there and cannot be read: who is trusted is not known then."""
         try:
-            changed_at = self._directory.stat().st_mtime_ns
+            with os.scandir(self._directory) as entries:
+                files = [(entry.path, entry.stat()) for entry in entries if entry.name.endswith(".pub")]
         except FileNotFoundError:
-            self._keys, self._read_at = {}, None
-            return
-        if changed_at != self._read_at:
-            self._keys = {key.id: key for key in map(_read, sorted(self._directory.glob("*.pub"))) if key}
-            self._read_at = changed_at
+            files = []
+        seen = sorted((path, status.st_mtime_ns, status.st_size) for path, status in files)
+        if seen != self._seen:
+            self._keys = {key.id: key for key in (_read(Path(path)) for path, _, _ in seen) if key}
+            self._seen = seen
 
 
 def _read(path: Path) -> PublicKey | None:

@@ -5,9 +5,23 @@ from __future__ import annotations
 from uuid import uuid4
 
 from django.db import models
+from django.db.models.functions import MD5
 from django.utils import timezone
 
-__all__ = ["Alarm", "AlarmChange", "AlarmQuota", "Attempt", "Delivery", "EventCursor", "Schedule", "Severity"]
+__all__ = [
+    "Alarm",
+    "AlarmChange",
+    "AlarmQuota",
+    "Attempt",
+    "Delivery",
+    "DeliveryState",
+    "DisabledAction",
+    "EventCursor",
+    "Schedule",
+    "Severity",
+    "Silence",
+    "WebhookSecret",
+]
 
 
 class Severity(models.IntegerChoices):
@@ -90,12 +104,14 @@ class DeliveryState(models.TextChoices):
     LEASED = "leased", "with a notifier"
     DELIVERED = "delivered", "delivered"
     FAILED = "failed", "given up"
+    SILENCED = "silenced", "silenced"
 
 
 class Delivery(models.Model):
     """One message to one action of an alarm. Those of one alarm and URL are told in the order of ``number``, one after the other.
 
-    ``body`` is what is sent, byte for byte; ``id`` is the webhook id by which a receiver can tell a repetition.
+    ``body`` is what is sent, byte for byte (ASCII); ``id`` is the webhook id by which a receiver can tell a repetition. ``receiver`` is the
+    URL's scheme and host: what a slow one may hold up is bounded by it. Open as long as ``ended_at`` is empty.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -104,11 +120,17 @@ class Delivery(models.Model):
     project_id = models.CharField(max_length=255)
     change = models.ForeignKey(AlarmChange, on_delete=models.CASCADE, null=True, related_name="deliveries")
     url = models.TextField()
+    receiver = models.CharField(max_length=300)
     body = models.TextField()
     state = models.CharField(max_length=16, choices=DeliveryState, default=DeliveryState.WAITING)
-    attempt_count = models.IntegerField(default=0)
+    attempt_count = models.IntegerField(default=0, help_text="Attempts handed to a notifier.")
+    failure_count = models.IntegerField(
+        default=0, help_text="Attempts reported as failed: the pause before the next follows from it."
+    )
+    lost_count = models.IntegerField(default=0, help_text="Attempts since the last report that nobody reported on.")
     due_at = models.DateTimeField()
     leased_until = models.DateTimeField(null=True)
+    give_up_at = models.DateTimeField(help_text="A failure after this is the last one.")
     made_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
 
@@ -117,7 +139,9 @@ class Delivery(models.Model):
         ordering = ["-made_at", "-number"]
         indexes = [
             models.Index(fields=["alarm_id", "number"]),
+            models.Index(fields=["project_id", "made_at"]),
             models.Index(fields=["due_at"], condition=models.Q(ended_at=None), name="delivery_open_due"),
+            models.Index(fields=["alarm_id", "number"], condition=models.Q(ended_at=None), name="delivery_open_order"),
         ]
 
     def __str__(self) -> str:
@@ -125,14 +149,16 @@ class Delivery(models.Model):
 
 
 class Attempt(models.Model):
-    """One try of a delivery, and what came of it."""
+    """One try of a delivery, and what came of it. ``token`` is what a report on it has to know: it stands in nothing but the attempt."""
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
     number = models.IntegerField()
+    token = models.CharField(max_length=64, editable=False)
     begun_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, help_text="Empty where nobody has reported.")
     status = models.IntegerField(null=True, help_text="Of HTTP; empty where there was no answer.")
     duration_ms = models.IntegerField(null=True)
-    outcome = models.TextField(help_text="What came of it, in words.")
+    outcome = models.TextField(blank=True, help_text="What came of it, in words.")
 
     class Meta:
         ordering = ["delivery", "number"]
@@ -140,6 +166,60 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.delivery_id}"
+
+
+class DisabledAction(models.Model):
+    """A URL that said it is gone (410): the alarm tells it nothing more until somebody enables it again."""
+
+    alarm_id = models.UUIDField()
+    url = models.TextField()
+    reason = models.TextField()
+    disabled_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            # A URL may be longer than an index takes.
+            models.UniqueConstraint(models.F("alarm_id"), MD5("url"), name="disabled_action_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.alarm_id}: {self.url}"
+
+
+class WebhookSecret(models.Model):
+    """What a project's receivers verify HMAC signatures with (``whsec_…``). Made on first use."""
+
+    project_id = models.CharField(max_length=255, primary_key=True)
+    secret = models.CharField(max_length=255, editable=False)
+    made_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.project_id
+
+
+class Silence(models.Model):
+    """For a time, a project's alarms that fit tell nobody: what would have been sent is recorded, not lost.
+
+    Every condition that is given must hold; ``name`` may have ``*``, ``?`` and ``[…]``.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    project_id = models.CharField(max_length=255)
+    alarm_id = models.UUIDField(null=True, blank=True)
+    name = models.CharField(max_length=255, blank=True, help_text="A pattern; empty for any name.")
+    severity = models.SmallIntegerField(choices=Severity, null=True, blank=True)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    comment = models.TextField(blank=True)
+    user_id = models.CharField(max_length=255)
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-starts_at"]
+        indexes = [models.Index(fields=["project_id", "ends_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.project_id} until {self.ends_at}"
 
 
 class AlarmQuota(models.Model):

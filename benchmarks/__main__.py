@@ -20,7 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.servers import own_servers
 
-PARTS = ("ingest", "growth", "queries", "storage", "messages", "poll", "latency", "flow")
+PARTS = ("ingest", "growth", "queries", "storage", "messages", "poll", "latency", "flow", "alarms")
 
 
 def main() -> int:

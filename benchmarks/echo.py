@@ -9,7 +9,12 @@ from celery import Celery
 
 __all__ = ["app", "measure_round_trips"]
 
-app = Celery("echo", broker=os.environ.get("CELOMETER_BROKER_URL"), backend=os.environ.get("CELOMETER_BROKER_URL"))
+app = Celery(
+    "echo",
+    broker=os.environ.get("CELOMETER_BROKER_URL"),
+    backend=os.environ.get("CELOMETER_BROKER_URL"),
+    set_as_current=False,
+)
 app.conf.update(
     task_default_queue="bench-echo",
     worker_pool="solo",

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import pytest
 
 from agents.keys import load_or_create
+from agents.notifications.rules import read_rules
 from agents.notifications.unpacking import unpack
-from agents.rules import read_rules
 from benchmarks.figures import Figure
 from benchmarks.gates import expect
 from benchmarks.mix import MIX, Kind, make_bodies

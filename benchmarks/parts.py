@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agents.compute.binding import libvirt
+from benchmarks.alarms import measure_alarms
 from benchmarks.figures import Figure
 from benchmarks.flow import measure_flow
 from benchmarks.history import load_history
@@ -68,7 +69,11 @@ def _latency(quick: bool) -> list[Figure]:
 
 
 def _flow(quick: bool) -> list[Figure]:
-    return measure_flow(notifications=2_000 if quick else 30_000, singly=300 if quick else 3_000)
+    return measure_flow(notifications=1_000 if quick else 30_000, singly=100 if quick else 3_000)
+
+
+def _alarms(quick: bool) -> list[Figure]:
+    return measure_alarms(resources=100, alone=100) if quick else measure_alarms(resources=1000, alone=500)
 
 
 _PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -80,4 +85,5 @@ _PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "poll": _poll,
     "latency": _latency,
     "flow": _flow,
+    "alarms": _alarms,
 }

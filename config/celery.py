@@ -31,7 +31,14 @@ app.conf.update(
     broker_transport_options=transport_options(_BROKER_URL, env.broker_url()),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    include=["agents.tasks"] if SIDE == "agent" else ["metering.collector.tasks", "metering.housekeeping.tasks"],
+    include=["agents.tasks", "alarms.notifiers.tasks"]
+    if SIDE == "agent"
+    else [
+        "metering.collector.tasks",
+        "metering.housekeeping.tasks",
+        "alarms.evaluation.tasks",
+        "alarms.deliveries.tasks",
+    ],
     task_queues=queue_declarations(),
     task_routes=routes(),
     task_create_missing_queues=False,
@@ -103,3 +110,4 @@ def _take_side(sender: str, instance: object, **_: object) -> None:
 def _stop_agent(**_: object) -> None:
     if SIDE == "agent":
         importlib.import_module("agents.tasks").stop_all()
+        importlib.import_module("alarms.notifiers.tasks").finish()

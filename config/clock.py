@@ -8,6 +8,7 @@ from typing import Any
 
 from celery.beat import BeatLazyFunc
 from celery.schedules import schedstate, schedule
+from django.conf import settings
 
 from agents.polling import Source, due_at
 
@@ -16,6 +17,8 @@ __all__ = ["Grid", "housekeeping_schedule", "polling_schedule"]
 _HOUSEKEEPING_SECONDS = 60
 _ROLLING_SECONDS = 20
 _INDEXES_SECONDS = 600
+_DELIVERIES_SECONDS = 2
+_EVENTS_SECONDS = 5
 
 
 class Grid(schedule):
@@ -68,5 +71,20 @@ def housekeeping_schedule() -> dict[str, dict[str, Any]]:
             "task": "metering.rebuild_indexes",
             "schedule": Grid(_INDEXES_SECONDS),
             "options": {"queue": "store", "expires": _INDEXES_SECONDS, "ignore_result": True},
+        },
+        "deliveries": {
+            "task": "alarms.deliver",
+            "schedule": Grid(_DELIVERIES_SECONDS),
+            "options": {"queue": "alarms", "expires": _DELIVERIES_SECONDS, "ignore_result": True},
+        },
+        "alarms": {
+            "task": "alarms.evaluate",
+            "schedule": Grid(settings.CELOMETER_EVALUATION_INTERVAL),
+            "options": {"queue": "alarms", "expires": settings.CELOMETER_EVALUATION_INTERVAL, "ignore_result": True},
+        },
+        "event alarms": {
+            "task": "alarms.evaluate_events",
+            "schedule": Grid(_EVENTS_SECONDS),
+            "options": {"queue": "alarms", "expires": _EVENTS_SECONDS, "ignore_result": True},
         },
     }

@@ -10,8 +10,10 @@ import json
 import os
 import socket
 from datetime import UTC, date, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 __all__ = [
     "BadSetting",
@@ -20,11 +22,13 @@ __all__ = [
     "day",
     "home",
     "integer",
+    "networks",
     "seconds",
     "select_settings",
     "server_broker_url",
     "servers_file",
     "side",
+    "smtp_url",
     "state_url",
     "text",
 ]
@@ -65,6 +69,28 @@ def seconds(name: str, default: timedelta, *, most: timedelta) -> timedelta:
     if not (raw.isascii() and raw.isdigit() and len(raw) < 12 and timedelta(seconds=int(raw)) <= most):
         raise BadSetting(f"{name}={raw!r}: expected a whole number of seconds, at most {most.total_seconds():.0f}")
     return timedelta(seconds=int(raw))
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Networks, with commas between them; none when unset or empty. Raises BadSetting."""
+    found = []
+    for part in filter(None, (part.strip() for part in text(name).split(","))):
+        try:
+            found.append(ip_network(part))
+        except ValueError as error:
+            raise BadSetting(
+                f"{name}: {part!r}: expected networks such as 10.20.0.0/16 or fd00:1::/48 ({error})"
+            ) from error
+    return found
+
+
+def smtp_url(name: str) -> str:
+    """A mail relay's URL, "" when unset. Raises BadSetting, without the password."""
+    raw = text(name)
+    parts = urlsplit(raw)
+    if raw and not (parts.scheme in ("smtp", "smtps") and parts.hostname):
+        raise BadSetting(f"{name}={parts.scheme}://…: expected smtp://USER:PASSWORD@HOST:PORT or smtps://…")
+    return raw
 
 
 def day(name: str, default: date, *, earliest: date) -> datetime:

@@ -31,6 +31,8 @@ QUEUES = {
     "transform": _Queue("agent"),
     "notifier": _Queue("agent"),
     "collector": _Queue("server"),
+    # What notifiers say came of their attempts.
+    "reports": _Queue("server"),
     "store": _Queue("server", on_server_broker=True),
     "alarms": _Queue("server", on_server_broker=True),
 }
@@ -66,7 +68,7 @@ def check_queues(names: Collection[str], *, side: env.Side) -> None:
             raise RefusedQueue(
                 f"queue {name!r} belongs to the {QUEUES[name].side} side: start it with CELOMETER_SETTINGS={QUEUES[name].side}"
             )
-    for name in ("collector", "transform"):
+    for name in ("collector", "transform", "reports"):
         if name in names and len(names) > 1:
             raise RefusedQueue(f"queue {name!r} has a gate of its own: start another worker for the others")
     if len({QUEUES[name].on_server_broker for name in names}) > 1 and env.server_broker_url() != env.broker_url():

@@ -26,6 +26,8 @@ __all__ = ["Consumer", "refusal_of"]
 logger = logging.getLogger(__name__)
 _COLLECT_TASK = "metering.collect"
 _TRANSFORM_TASKS = ("agents.convert", "agents.derive")
+_REPORT_TASK = "alarms.report"
+_MAX_TASK_BYTES = 1024 * 1024
 _LOOK_FOR_STORE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
@@ -93,7 +95,7 @@ class Consumer(consumer.Consumer):
 
         def admit(message: Message) -> None:
             try:
-                _strip_task(message, known=self.app.tasks)
+                _strip_task(message, known=_tasks_of(self.app))
                 handle(message)
             except self.connection_errors:
                 raise
@@ -114,7 +116,14 @@ class Consumer(consumer.Consumer):
                 handle(message)
                 return
             detail = f"task {task!r:.200}, content type {message.content_type!r:.200}: expected a task of this role"
-            importlib.import_module("agents.tasks").refuse(_raw(message), "unknown_task", detail)
+            try:
+                importlib.import_module("agents.tasks").refuse(_raw(message), "unknown_task", detail)
+            except Exception as error:
+                # A full outbox, a full disk: raised here it would end the worker, and the next one, and the next.
+                logger.error("a foreign message could not be kept, it goes back to the broker: %s", error)
+                time.sleep(_RETRY_SECONDS)
+                message.requeue()
+                return
             message.ack()
 
         return admit
@@ -161,6 +170,11 @@ def _transforms(app: Celery) -> bool:
     return env.side() == "agent" and "transform" in app.amqp.queues.consume_from
 
 
+def _tasks_of(app: Celery) -> Collection[str]:
+    """What may be asked for on this worker's queues. On the reports' queue agents can write: there it is reports and nothing else."""
+    return {_REPORT_TASK} if "reports" in app.amqp.queues.consume_from else app.tasks.keys() - {_REPORT_TASK}
+
+
 def refusal_of(message: Message) -> tuple[str, str] | None:
     """Why a message on the collector's queue is no batch: (reason, detail); None when it may be one."""
     task = (message.headers or {}).get("task")
@@ -188,6 +202,8 @@ def _strip_task(message: Message, *, known: Collection[str]) -> None:
     if message.content_type != "application/json":
         raise ValueError(f"content type {message.content_type!r:.100}: expected 'application/json'")
     body = message.body
+    if len(body) > _MAX_TASK_BYTES:
+        raise ValueError(f"{len(body)} bytes: expected at most {_MAX_TASK_BYTES}")
     arguments, options, _ = json.loads(body if isinstance(body, str) else bytes(body))
     if not isinstance(arguments, list) or not isinstance(options, dict):
         raise ValueError("expected a list of arguments and an object of named ones")

@@ -18,7 +18,7 @@ import kombu
 from amqp.exceptions import ChannelError, NotFound
 from kombu.transport.base import Message
 
-from metering.messages import Bundle, Letter
+from metering.messages import MAX_LETTER_BYTES, Bundle, Letter
 
 from .addresses import SHARED, Bus
 
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 HandOver = Callable[[Bundle], None]
 _LETTERS_PER_BUNDLE = 500
 _BYTES_PER_BUNDLE = 4 * 1024 * 1024
+_KEPT_OF_TOO_LARGE_BYTES = 1024 * 1024
 # Two bundles: one that is handed over while the bus delivers the next.
 _PREFETCH = 2 * _LETTERS_PER_BUNDLE
 # How long the first message of a bundle waits for more.
@@ -154,13 +155,16 @@ class _Gathered:
 
 def _letter(message: Message) -> Letter:
     body, headers, delivery = message.body, message.headers or {}, message.delivery_info or {}
+    body = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b"")
+    is_whole = len(body) <= MAX_LETTER_BYTES
     return Letter(
-        body=body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b""),
+        body=body if is_whole else body[:_KEPT_OF_TOO_LARGE_BYTES],
         content_type=str(message.content_type or "")[:255],
         # config.amqp_transport leaves compressed bodies as they are, and says so.
         compression=str(headers.get("compression, not applied") or headers.get("compression") or "")[:255],
         exchange=str(delivery.get("exchange") or "")[:255],
         routing_key=str(delivery.get("routing_key") or "")[:255],
+        whole_bytes=0 if is_whole else len(body),
     )
 
 

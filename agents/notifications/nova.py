@@ -86,7 +86,7 @@ def origin_of(event_type: str, payload: Any, ctxt: dict[str, Any]) -> str | None
         return None
     # A request may reach several hosts, in turn.
     key = "/".join(["nova", *parts, request_id, str(payload.get("host") or "")])
-    return key if len(key) <= _MAX_LENGTH else None
+    return key if len(key) <= _MAX_LENGTH and "\0" not in key else None
 
 
 def _action_parts(event_type: str, payload: dict[str, Any]) -> list[Any]:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agents.broker import publish_batch
 from agents.definition_files import BadDefinitions
 from agents.keys import BadKeyFile
-from agents.node import open_outbox, own_directory, read_key
+from agents.node import forward_to_all, open_outbox, own_directory, read_key
+from agents.notifications.rules import rules_files
 from agents.pipeline.publishers.registry import Publishers
 from agents.pipeline.state import TransformState
-from agents.rules import rules_files
 from agents.sender import Sender
 from agents.trust import TrustedKeys
 
@@ -47,7 +46,9 @@ class TransformRole:
         if rules.current().pipelines.needs_state and state is None:
             raise RoleFault("pipeline.yaml has transformers that keep state: expected CELOMETER_STATE_URL, a Redis")
         self.outbox = open_outbox()
-        self.sender = Sender(self.outbox, publish_batch, keep_seconds=settings.CELOMETER_OUTBOX_KEEP_SECONDS)
+        # The outbox may be a node's as well: whoever sends does all that is to be done.
+        self.publish = forward_to_all()
+        self.sender = Sender(self.outbox, self.publish, keep_seconds=settings.CELOMETER_OUTBOX_KEEP_SECONDS)
         self.transform = Transform(
             outbox=self.outbox,
             key=key,

@@ -6,6 +6,7 @@ A task that is done again makes the same: samples are stored once by the origin 
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +14,17 @@ from hashlib import sha256
 from typing import TypeVar
 
 from agents.forwarding import MADE_OF_INPUTS
-from agents.outbox import Outbox
+from agents.notifications.rules import Rules
+from agents.outbox import Outbox, OutboxFull
 from agents.pipeline.publishers.registry import Publishers
 from agents.pipeline.run import Delivery, EventDelivery, Unit, flush, route_events, run_samples, settle
-from agents.pipeline.state import TransformState
+from agents.pipeline.state import StateAway, TransformState
 from agents.problems import ProblemLog
-from agents.rules import Reloaded, Rules
+from agents.reloading import Reloaded
 from agents.trust import TrustedKeys
 from metering.messages import (
     BadBundle,
+    Body,
     Bundle,
     Event,
     Letter,
@@ -37,9 +40,9 @@ from metering.messages import (
 
 from .neutron import each_of
 from .notification import Notification
-from .unpacking import hide_tokens, unpack
+from .unpacking import unpack, without_secrets
 
-__all__ = ["Transform"]
+__all__ = ["WAITING", "Transform"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,10 @@ _WEEK = 7 * 86_400 * 1_000_000
 _WEEK_OFFSET = 3 * 86_400 * 1_000_000
 _AHEAD = 60 * 1_000_000
 _SAMPLES_PER_BATCH = 10_000
+# Each may be MAX_LETTER_BYTES when it is unpacked.
+_COMPRESSED_TOGETHER = 25
+# What these say is that the work can be done later, all of it.
+WAITING = (OutboxFull, StateAway, OSError, sqlite3.Error)
 Thing = TypeVar("Thing")
 
 
@@ -89,12 +96,31 @@ class Transform:
             self.refuse(data, refusal)
             return
         with self._working:
-            self._convert(bundle)
+            try:
+                for number, letters in enumerate(_parts(bundle.letters)):
+                    self._convert(bundle, letters, unit=f"{bundle.id}/{number}" if number else bundle.id)
+            except WAITING:
+                raise
+            except Exception:
+                # A fault of ours, or more samples than can travel: whose it is shows when each goes by itself.
+                logger.exception("a bundle could not be converted at once, its notifications go one by one")
+                self._convert_each(bundle)
 
-    def _convert(self, bundle: Bundle) -> None:
+    def _convert_each(self, bundle: Bundle) -> None:
+        for number, letter in enumerate(bundle.letters):
+            unit = f"{bundle.id}/alone/{number}"
+            try:
+                self._convert(bundle, [letter], unit=unit)
+            except WAITING:
+                raise
+            except Exception as error:
+                refusal = self._refusal(bundle, letter, "internal_error", f"{type(error).__name__}: {error}")
+                self._keep(Delivery([], {}, []), EventDelivery([], {}), due=_due(bundle), unit=unit, refusals=[refusal])
+
+    def _convert(self, bundle: Bundle, letters: Sequence[Letter], *, unit: str) -> None:
         rules = self._current_rules()
         units, events, refusals = [], [], []
-        for letter in bundle.letters:
+        for letter in letters:
             try:
                 made = [(each.origin, *self._make(rules, each)) for each in each_of(unpack(letter))]
             except MessageRefused as refusal:
@@ -108,8 +134,7 @@ class Transform:
             events += [event for _, _, event in made if event]
         delivery = run_samples(rules.pipelines, units, state=self._state, polled=False, report=self._problems.report)
         routed = route_events(rules.pipelines, events)
-        # A letter that the quarantine released has no time of its own.
-        self._keep(delivery, routed, due=bundle.taken or _now(), unit=bundle.id, refusals=refusals)
+        self._keep(delivery, routed, due=_due(bundle), unit=unit, refusals=refusals)
 
     def derive(self, data: bytes) -> None:
         """A batch that a node has polled and sent to the collector as well: what pipelines derive from it, and send elsewhere."""
@@ -122,6 +147,10 @@ class Transform:
                 )
             key.verify(sealed.signature, sealed.header_bytes)
             body = open_body(sealed)
+            if sealed.header.source == MADE_OF_INPUTS or not isinstance(body, Body):
+                raise BadBundle(
+                    f"a batch of {sealed.header.kind} made by {sealed.header.agent!r}: expected a polled one"
+                )
         except MessageRefused as refusal:
             self.refuse(data, refusal)
             return
@@ -177,11 +206,13 @@ class Transform:
 
     def _refusal(self, bundle: Bundle, letter: Letter, reason: str, detail: str) -> Refusal:
         """A letter that is kept in a bundle of its own, so that it can be sent again as it is once its fault is mended."""
-        kept = Letter(
-            hide_tokens(letter.body), letter.content_type, letter.compression, letter.exchange, letter.routing_key
-        )
         # No id or time of this try: the same letter again is the same entry of the quarantine.
-        alone = Bundle(id=f"alone-{sha256(letter.body).hexdigest()[:32]}", taken=0, bus=bundle.bus, letters=[kept])
+        alone = Bundle(
+            id=f"alone-{sha256(letter.body).hexdigest()[:32]}",
+            taken=0,
+            bus=bundle.bus,
+            letters=[without_secrets(letter)],
+        )
         message = seal_bundle(alone, self._key, compress=False)
         return Refusal(
             self._outbox.agent, reason, f"{bundle.bus} {letter.exchange} {letter.routing_key}: {detail}", message
@@ -202,6 +233,20 @@ class Transform:
         self._wake()
         self._publishers.send_samples(delivery.outgoing)
         self._publishers.send_events(routed.outgoing)
+
+
+def _parts(letters: Sequence[Letter]) -> Iterator[Sequence[Letter]]:
+    """The letters in parts that fit into memory when they are unpacked; those that are not compressed in one."""
+    compressed = [letter for letter in letters if letter.compression]
+    if len(compressed) < len(letters):
+        yield [letter for letter in letters if not letter.compression]
+    for first in range(0, len(compressed), _COMPRESSED_TOGETHER):
+        yield compressed[first : first + _COMPRESSED_TOGETHER]
+
+
+def _due(bundle: Bundle) -> int:
+    """A letter that the quarantine released has no time of its own."""
+    return bundle.taken or _now()
 
 
 def _now() -> int:
@@ -227,13 +272,13 @@ def _event_parts(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 def _by_time(things: Sequence[Thing], times_of: Callable[[Thing], list[int]]) -> list[list[Thing]]:
-    """The weeks of their times tell them apart; each that is of a time to come stands alone."""
+    """The weeks of their times tell them apart; those of a time to come go together if it is the same."""
     latest = _now() + _AHEAD
-    groups: dict[object, list[Thing]] = {}
+    groups: dict[tuple[int, int], list[Thing]] = {}
     for thing in things:
         times = times_of(thing)
         first, last = min(times), max(times)
-        key = (_week(first), _week(last)) if last <= latest else id(thing)
+        key = (_week(first), _week(last)) if last <= latest else (first, last)
         groups.setdefault(key, []).append(thing)
     return list(groups.values())
 

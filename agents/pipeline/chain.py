@@ -112,7 +112,7 @@ class Chain:
                 step, states, lambda state, given=samples, do=transform: do(state, given, self._report)
             )
         made = self._made(samples, positions)
-        if first_step <= self._collector_step == len(self._transformers):
+        if self._collector_step == len(self._transformers):
             output.collector.extend(made)
         output.outgoing.extend(made)
 

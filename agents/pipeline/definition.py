@@ -11,9 +11,7 @@ from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import Any, Protocol
 
 from agents.contract import BadParameters, Transformer
 from agents.definition_files import BadDefinitions, Listing, Mapping, Mistakes, read_definitions
@@ -25,7 +23,13 @@ COLLECTOR = "collector://"
 _MAX_NAME = 100
 _MAX_REMEMBERED = 10_000
 
-UrlProblem = Callable[[str], str]
+
+class UrlProblem(Protocol):
+    """Says why a publisher's URL cannot be used, "" when it can; for events another may be right than for samples."""
+
+    def __call__(self, url: str, *, for_events: bool) -> str: ...
+
+
 Transformers = AnyMapping[str, Callable[[Mapping], Transformer]]
 
 
@@ -101,8 +105,7 @@ def load_pipelines(
 ) -> Pipelines:
     """Read both files. Raises BadDefinitions with every mistake of both.
 
-    ``transformers`` makes a transformer of a sink's parameters, by name; ``url_problem`` says why a publisher's URL cannot be used,
-    "" when it can (it is not asked about ``collector://``).
+    ``transformers`` makes a transformer of a sink's parameters, by name; ``url_problem`` is not asked about ``collector://``.
     """
     mistakes, read = [], []
     for path, kind in ((samples_path, "meters"), (events_path, "events")):
@@ -204,7 +207,7 @@ class _File:
     def _read_url(self, entry: Mapping, number: int) -> str:
         url = entry["publishers"][number]
         url = url if "://" in url else f"{url}://"
-        problem = self._url_problem(url) if url != COLLECTOR else ""
+        problem = self._url_problem(url, for_events=self._kind == "events") if url != COLLECTOR else ""
         if problem:
             self._mistakes.add(entry["publishers"].lines[number], f"publisher {url!r:.200}: {problem}")
         return url
@@ -241,7 +244,9 @@ class _File:
         except BadParameters as error:
             for path, text in error.problems:
                 self._mistakes.add(_line_of(parameters, path), ": ".join(filter(None, (name, ".".join(path), text))))
-            return None
+        except Exception as error:  # a plugin's own way to refuse
+            self._mistakes.add(line, f"{name}: {type(error).__name__}: {error}")
+        return None
 
     def _join(self, source: _Source, sinks: AnyMapping[str, _Sink]) -> list[Pipeline]:
         pipelines: list[Pipeline] = []
@@ -287,4 +292,11 @@ def _line_of(parameters: Mapping, path: tuple[str, ...]) -> int:
 
 def _digest_of(name: str, transformers: Any) -> str:
     """What is remembered under one definition is of no use to another."""
-    return blake2b(msgspec.json.encode([name, transformers], order="sorted"), digest_size=12).hexdigest()
+    return blake2b(repr((name, _in_order(transformers))).encode(), digest_size=12).hexdigest()
+
+
+def _in_order(value: Any) -> Any:
+    """The same whatever order keys were written in."""
+    if isinstance(value, Mapping):
+        return sorted(((str(key), _in_order(entry)) for key, entry in value.items()), key=lambda entry: entry[0])
+    return [_in_order(entry) for entry in value] if isinstance(value, Listing) else repr(value)

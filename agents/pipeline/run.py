@@ -53,7 +53,7 @@ class EventDelivery(NamedTuple):
 def run_samples(
     pipelines: Pipelines, units: Iterable[Unit], *, state: TransformState | None, polled: bool, report: Report
 ) -> Delivery:
-    """Send each unit through all pipelines that want its meters. Raises StateAway: then nothing has happened, call again with the same.
+    """Send each unit through all pipelines that want its meters. Raises StateAway: call again with the same units then.
 
     With ``polled`` the collector has the measured samples already, so it is given the derived ones only. A measured sample that
     comes out unchanged of several pipelines is delivered once to the collector, and once to each URL. ``state`` may be None

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 __all__ = ["RECORD_SECONDS", "STATE_SECONDS", "Change", "Loaded", "StateAway", "TransformState"]
 
@@ -94,8 +96,12 @@ class TransformState:
 
     def __init__(self, url: str) -> None:
         """``url``: redis://…; nothing is connected yet. Raises ValueError."""
+        # One retry, at once: for connections that a restart of the server has left dead. To wait is the caller's business.
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+            url,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 1),
         )
         self._commit = self._redis.register_script(_COMMIT)
         self._take = self._redis.register_script(_TAKE)

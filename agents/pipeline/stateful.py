@@ -24,7 +24,7 @@ _TRIES_ALONE = 100
 _LONGEST_WAIT_SECONDS = 0.02
 _FLUSHED_TOGETHER = 200
 _MOST_FLUSHED = 5_000  # of one pipeline in one call; the rest waits for the next
-_MOST_RELEASED = 500
+_MOST_RELEASED = 100
 
 StateId = tuple[str, str]
 
@@ -135,9 +135,8 @@ class _Attempt:
         try:
             return unpack_output(self._done[job.record], job.samples)
         except OtherUnit:
-            text = (
-                f"the input {job.unit_key!r:.80} came again with other samples: what was derived the first time stands"
-            )
+            # As Nova's two formats of one action do: nothing that should fill a log with keys.
+            text = "an input came again with other samples: what was derived the first time stands"
             self._report(job.pipeline.name, text)
             return Output([], [])
 
@@ -171,22 +170,34 @@ def release_due(pipelines: Sequence[Pipeline], *, now: int, state: TransformStat
 
 
 def _flush(pipeline: Pipeline, ids: list[StateId], now: int, state: TransformState, report: Report) -> None:
-    """One commit; where others have changed something meanwhile, the next call finds what is left."""
+    """One commit and one release; in halves where others have changed something meanwhile. What is left the next call finds."""
+    if _try_flush(pipeline, ids, now, state, report) or len(ids) == 1:
+        return
+    middle = len(ids) // 2
+    _flush(pipeline, ids[:middle], now, state, report)
+    _flush(pipeline, ids[middle:], now, state, report)
+
+
+def _try_flush(pipeline: Pipeline, ids: list[StateId], now: int, state: TransformState, report: Report) -> bool:
     loaded, _ = state.load(ids, [])
     reports: list[tuple[str, str]] = []
     chain = Chain(pipeline, lambda where, what: reports.append((where, what)))
-    changes, released = {}, {}
+    changes, total = {}, Output([], [])
     for id in ids:
         states = chain.recall(loaded[id].value)
-        output = chain.flush(states, now=now)
+        for part, made in zip(total, chain.flush(states, now=now), strict=True):
+            part.extend(made)
         changes[id] = _change(chain, loaded[id], states)
-        if output.collector or output.outgoing:
-            # The stamp is that of one version of one state: nobody else ever releases from it.
-            key = f"flush:{_digest(*id, loaded[id].stamp.hex())}"
-            released[_digest(key)] = pack([pipeline.name, key]) + b"\n" + pack_output(output, ())
-    if state.commit(changes, released=released, now=now):
-        for where, what in reports:
-            report(where, what)
+    released = {}
+    if total.collector or total.outgoing:
+        # State and stamp are one version of one state: nobody else ever releases from it.
+        id = _digest(pipeline.digest, *(part for id in ids for part in (id[1], loaded[id].stamp.hex())))
+        released[id] = pack([pipeline.name, f"flush:{id}"]) + b"\n" + pack_output(total, ())
+    if not state.commit(changes, released=released, now=now):
+        return False
+    for where, what in reports:
+        report(where, what)
+    return True
 
 
 def _change(chain: Chain, loaded: Loaded, states: States) -> Change:

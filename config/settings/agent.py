@@ -22,6 +22,10 @@ CELOMETER_LABELS = {
     for name, value in (("region", env.text("CELOMETER_REGION")), ("zone", env.text("CELOMETER_ZONE")))
     if value
 }
+# Networks that webhooks may reach although they are not public; the relay that mails go through, and in whose name.
+CELOMETER_WEBHOOK_ALLOW = env.networks("CELOMETER_WEBHOOK_ALLOW")
+CELOMETER_SMTP_URL = env.smtp_url("CELOMETER_SMTP_URL")
+CELOMETER_MAIL_FROM = env.text("CELOMETER_MAIL_FROM", f"celometer@{env.node()}")
 # The outbox keeps sent batches this long, and stops polling rather than grow past this size.
 CELOMETER_OUTBOX_KEEP_SECONDS = 24 * 3600
 CELOMETER_OUTBOX_MAX_BYTES = (env.integer("CELOMETER_OUTBOX_MAX_MEGABYTES", 2048) or 0) * 1024 * 1024

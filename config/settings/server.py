@@ -68,6 +68,10 @@ CELOMETER_BROKER_URL = env.broker_url()
 SECRET_KEY = read_or_create(CELOMETER_HOME / "run" / "secret.key")
 # The API signs what is posted to it, like every other agent what it measures.
 CELOMETER_API_KEY_PEM = read_or_create(CELOMETER_HOME / "api" / "key.pem", lambda: PrivateKey.generate().pem())
+# Webhooks are signed with this one of the deployment, and with a secret of each project.
+CELOMETER_WEBHOOK_KEY_PEM = read_or_create(
+    CELOMETER_HOME / "alarms" / "webhook.pem", lambda: PrivateKey.generate().pem()
+)
 
 # Without a store nothing is asked instead of it: the socket directory named here is empty.
 _NO_STORE = f"postgresql:///celometer?host={CELOMETER_HOME / 'run' / 'no-store'}"
@@ -156,6 +160,10 @@ CELOMETER_API_FAILURES_PER_MINUTE = env.integer("CELOMETER_API_FAILURES_PER_MINU
 CELOMETER_PROXIES = env.integer("CELOMETER_PROXIES", 0, minimum=0)
 CELOMETER_STATISTICS_MAX_ROWS = 20_000
 CELOMETER_QUERY_TIMEOUT_SECONDS = env.integer("CELOMETER_QUERY_TIMEOUT_SECONDS", 20)
+# Alarms are evaluated so often, on the grid of the interval's multiples. They look at samples up to so long ago: nodes measure on the same
+# grid, and at its points a poll is in the store in parts. Ten seconds are several times what the way of a batch takes.
+CELOMETER_EVALUATION_INTERVAL = env.integer("CELOMETER_EVALUATION_INTERVAL", 60, minimum=1)
+CELOMETER_ALARM_LAG = env.seconds("CELOMETER_ALARM_LAG_SECONDS", timedelta(seconds=10), most=timedelta(days=1))
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 # A store that cannot be reached is told to the caller, not waited for.
 # A server that vanished without a word is given up after half a minute; without this the kernel waits for a quarter of an hour.

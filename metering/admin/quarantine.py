@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from metering.collector.errors import StoreAway
 from metering.collector.ingestion import Result, release
-from metering.messages import MessageRefused, parse_batch
+from metering.messages import Bundle, MessageRefused, is_bundle, parse_batch, read_bundle
 from metering.models import Quarantine
 
 from .base import OperatorAdmin, parse_uuid, show_bytes, show_json
@@ -40,6 +41,18 @@ class StateFilter(admin.SimpleListFilter):
         if self.value() == "all":
             return queryset
         return queryset.filter(released_at__isnull=self.value() != "released")
+
+
+def _shown_bundle(bundle: Bundle) -> dict[str, object]:
+    """Envelopes hold JSON in a text: opened, where that is possible."""
+    shown = []
+    for letter in bundle.letters:
+        text = letter.body.decode("utf-8", "backslashreplace")
+        with contextlib.suppress(ValueError, RecursionError, TypeError, KeyError):
+            body = json.loads(letter.body)
+            text = json.loads(body["oslo.message"]) if "oslo.message" in body else body
+        shown.append({"exchange": letter.exchange, "routing_key": letter.routing_key, "message": text})
+    return {"bus": bundle.bus, "notifications": shown}
 
 
 @admin.register(Quarantine)
@@ -85,10 +98,14 @@ class QuarantineAdmin(OperatorAdmin):
     def digest_hex(self, entry: Quarantine) -> str:
         return bytes(entry.digest).hex()
 
-    @admin.display(description="header, as it claims")
+    @admin.display(description="what it says, as it claims")
     def decoded_header(self, entry: Quarantine) -> SafeString | str:
+        """The header of a batch; a notification that the transform role refused."""
+        message = bytes(entry.message)
         try:
-            return show_json(json.loads(parse_batch(bytes(entry.message)).header_bytes))
+            if is_bundle(message):
+                return show_json(_shown_bundle(read_bundle(message)))
+            return show_json(json.loads(parse_batch(message).header_bytes))
         except MessageRefused as refusal:
             return f"cannot be read: {refusal.detail}"
 

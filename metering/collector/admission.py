@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from metering.messages import Body, EventBody, from_microseconds, to_microseconds
-from metering.retention.floors import BODIES, EVENTS, LEDGER, RAW, Floors, read_floors
+from metering.retention.floors import BODIES, EVENTS, LEDGER, ORIGINS, RAW, Floors, read_floors
 from metering.retention.policy import SHORTEST
 
 from .dimensions import DimensionIds
@@ -39,6 +39,11 @@ def admit(batch: VerifiedBatch, ids: DimensionIds | None, *, now: datetime) -> A
     ledger = floors.by_subject.get(LEDGER)
     if ledger and due_at < ledger:
         raise BelowFloor(f"batch is due {_text(due_at)}: the ledger has been dropped before {_text(ledger)}")
+    origins = floors.by_subject.get(ORIGINS)
+    if isinstance(batch.body, Body) and batch.body.origins and origins and due_at < origins:
+        raise BelowFloor(
+            f"batch is due {_text(due_at)}: which inputs were metered before {_text(origins)} is not known any more"
+        )
     if isinstance(batch.body, EventBody):
         _check_events(batch.body, floors)
     elif ids is not None:

@@ -13,7 +13,17 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from metering.messages import Body, EventBody, MessageRefused, is_bundle, is_refusal, parse_batch, parse_refusal
+from metering.messages import (
+    Body,
+    EventBody,
+    Header,
+    MessageRefused,
+    is_bundle,
+    is_refusal,
+    parse_batch,
+    parse_refusal,
+    read_header,
+)
 from metering.models import AgentKey, Batch, ParkedBatch, Quarantine
 
 from .admission import admit
@@ -24,6 +34,7 @@ from .event_dimensions import EventIds, resolve_events
 from .opening import Opener
 from .quarantine import put_in_quarantine, put_refusal_in_quarantine
 from .returns import return_to_transform
+from .signals import events_stored
 from .verification import VerifiedBatch, verify
 from .writer import write_batch
 
@@ -93,6 +104,8 @@ def store_message(message: bytes, *, now: datetime, waived: bool = False) -> Out
             _park(batch, message, now=now, waived=waived)
             return Outcome(Result.PARKED, batch_id)
         if stored:
+            if isinstance(batch.body, EventBody):
+                events_stored.send_robust(sender=None)
             return Outcome(Result.STORED, batch_id)
         _acknowledge_duplicate(batch)
         return Outcome(Result.DUPLICATE, batch_id)
@@ -109,30 +122,33 @@ def _park(batch: VerifiedBatch, message: bytes, *, now: datetime, waived: bool) 
         id=batch.sealed.header.id, defaults={"message": message, "waived": waived, "parked_at": now}
     )
     first = parse_batch(bytes(parked.message)).header
-    if not created and bytes(parked.message) != message and not _is_repeat(batch, first.key, first.stream):
+    if not created and bytes(parked.message) != message and not _is_repeat(batch, first):
         raise ConflictingBatch(f"batch {parked.pk} waits for its partitions with another header")
 
 
 def _acknowledge_duplicate(batch: VerifiedBatch) -> None:
     """Count a batch that is in the ledger. Raises ConflictingBatch if it is not the same and no poll's repeat either."""
     header = batch.sealed.header
-    first = Batch.objects.select_related("key").get(pk=header.id)
+    first = Batch.objects.get(pk=header.id)
     same = bytes(first.header_digest).hex() == batch.sealed.header_digest
-    if not same and not _is_repeat(batch, first.key.key_id, first.stream):
+    if not same and not _is_repeat(batch, read_header(bytes(first.header))):
         raise ConflictingBatch(
             f"batch {header.id} is in the ledger with another header, recorded {first.recorded_at:%Y-%m-%d %H:%M:%S}"
         )
     AgentKey.objects.filter(pk=batch.key.pk).update(duplicate_count=F("duplicate_count") + 1)
 
 
-def _is_repeat(batch: VerifiedBatch, first_key_id: str, first_stream: UUID) -> bool:
-    """Whether a batch is the same poll done again by an agent that lost its outbox: it measures twice, and the first counts.
+def _is_repeat(batch: VerifiedBatch, first: Header) -> bool:
+    """Whether a batch is the same work done again by an agent that lost its outbox, or has forgotten what it sent.
 
-    An outbox makes no id twice in one stream, so the same stream with another header is a copied machine; another key under the same
-    name is another machine. What those measured is not what the first did.
+    What was made from inputs comes out the same again. A poll measures twice, and the first counts. An outbox makes no id twice in
+    one stream, so a poll in the same stream with another header is a copied machine's; another key under the same name is another
+    machine's. What those measured is not what the first did.
     """
     header = batch.sealed.header
-    return batch.body.is_polled and first_key_id == header.key and first_stream != header.stream
+    if not batch.body.is_polled:
+        return (first.kind, first.body_sha256) == (header.kind, header.body_sha256)
+    return first.key == header.key and first.stream != header.stream
 
 
 def release(entry: Quarantine, *, by: object, now: datetime | None = None) -> Outcome:

@@ -5,9 +5,9 @@ The way of a sample through it: ``samples`` (what was measured) → ``body`` (en
 What comes before measurements goes in a ``bundle``: notifications as they came off a bus. ``refusals`` carry what nothing could be made of.
 """
 
-from .batch import Header, Kind, Link, SealedBatch, open_body, parse_batch, seal_batch, seal_events
+from .batch import Header, Kind, Link, SealedBatch, open_body, parse_batch, read_header, seal_batch, seal_events
 from .body import Body, Origin, Row
-from .bundle import BadBundle, Bundle, Letter, is_bundle, open_bundle, seal_bundle
+from .bundle import MAX_LETTER_BYTES, BadBundle, Bundle, Letter, is_bundle, open_bundle, read_bundle, seal_bundle
 from .checks import SampleCheck
 from .errors import (
     BadSignature,
@@ -19,8 +19,8 @@ from .errors import (
     TamperedBody,
     UnsupportedVersion,
 )
-from .event_body import EventBody, event_problem
-from .events import TRAIT_TYPES, Event, Trait, TraitType, trait_text
+from .event_body import MAX_RAW_BYTES, EventBody, event_problem
+from .events import EMPTY_RAW, MAX_TRAITS, TRAIT_TYPES, Event, Trait, TraitType, trait_text
 from .identity import batch_id_at, batch_of, derive_batch_id, due_of, position_of, sample_id
 from .keys import PrivateKey, PublicKey
 from .moments import from_microseconds, to_microseconds
@@ -29,6 +29,10 @@ from .samples import Meter, MeterType, Resource, Sample
 from .volumes import volume_text
 
 __all__ = [
+    "EMPTY_RAW",
+    "MAX_LETTER_BYTES",
+    "MAX_RAW_BYTES",
+    "MAX_TRAITS",
     "TRAIT_TYPES",
     "BadBundle",
     "BadSignature",
@@ -73,6 +77,8 @@ __all__ = [
     "parse_batch",
     "parse_refusal",
     "position_of",
+    "read_bundle",
+    "read_header",
     "sample_id",
     "seal_batch",
     "seal_bundle",

@@ -22,7 +22,17 @@ from .identity import derive_batch_id
 from .keys import PrivateKey
 from .samples import Sample
 
-__all__ = ["Header", "Kind", "Link", "SealedBatch", "open_body", "parse_batch", "seal_batch", "seal_events"]
+__all__ = [
+    "Header",
+    "Kind",
+    "Link",
+    "SealedBatch",
+    "open_body",
+    "parse_batch",
+    "read_header",
+    "seal_batch",
+    "seal_events",
+]
 
 VERSION = 1
 Kind = Literal["samples", "events"]
@@ -198,17 +208,22 @@ def parse_batch(data: bytes) -> SealedBatch:
     if header_length > _MAX_HEADER_BYTES or len(data) < header_end + _SIGNATURE_BYTES:
         raise Malformed(f"message of {len(data)} bytes cannot hold a header of {header_length} bytes and a signature")
     header_bytes = data[_PREFIX_BYTES:header_end]
-    refuse_nul(header_bytes, where="header")
-    try:
-        header = _decode_header(header_bytes)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"header: {error}") from error
+    header = read_header(header_bytes)
     if header.version != VERSION or header.kind not in _KINDS:
         raise UnsupportedVersion(
             f"version {header.version}, kind {header.kind!r}: expected version {VERSION}, kind {' or '.join(map(repr, _KINDS))}"
         )
     body_start = header_end + _SIGNATURE_BYTES
     return SealedBatch(header, header_bytes, data[header_end:body_start], data[body_start:])
+
+
+def read_header(header_bytes: bytes) -> Header:
+    """A header from its bytes. Raises Malformed."""
+    refuse_nul(header_bytes, where="header")
+    try:
+        return _decode_header(header_bytes)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"header: {error}") from error
 
 
 def open_body(batch: SealedBatch) -> Body | EventBody:

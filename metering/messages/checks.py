@@ -28,9 +28,10 @@ class SampleCheck:
 
     def problem_with(self, sample: Sample) -> str:
         """Why no collector would take this sample; "" when it can travel."""
-        return self._entry(sample.meter) or self._entry(sample.resource) or _reading(sample)
+        return self.problem_of(sample.meter) or self.problem_of(sample.resource) or _reading(sample)
 
-    def _entry(self, entry: Meter | Resource) -> str:
+    def problem_of(self, entry: Meter | Resource) -> str:
+        """Why no collector would take what has this meter or resource."""
         seen = self._seen.get(id(entry))
         if seen is None:
             seen = self._seen[id(entry)] = (entry, _entry_problem(entry))

@@ -18,6 +18,9 @@ __all__ = ["Refusal", "is_refusal", "parse_refusal"]
 _MAGIC = b"CELR\x01"
 _LENGTH = struct.Struct(">I")
 _MAX_HEADER_BYTES = 16 * 1024
+# RabbitMQ 4 takes no message of more than 16 MiB; of what would not get through, the start is evidence enough.
+_KEPT_WHOLE_BYTES = 15 * 1024 * 1024
+_KEPT_START_BYTES = 1024 * 1024
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,9 +43,13 @@ class Refusal(msgspec.Struct, frozen=True):
 
     def to_bytes(self) -> bytes:
         # A detail may quote half of a surrogate pair, which no JSON of ours can carry.
-        detail = self.detail[:4000].encode("utf-8", "backslashreplace").decode()[:4000]
+        detail, message = self.detail, self.message
+        if len(message) > _KEPT_WHOLE_BYTES:
+            detail = f"of {len(message)} bytes the first {_KEPT_START_BYTES} are kept: {detail}"
+            message = message[:_KEPT_START_BYTES]
+        detail = detail[:4000].encode("utf-8", "backslashreplace").decode()[:4000]
         header = _encode_header(_Header(self.agent, self.reason, detail))
-        return _MAGIC + _LENGTH.pack(len(header)) + header + self.message
+        return _MAGIC + _LENGTH.pack(len(header)) + header + message
 
 
 def is_refusal(data: bytes) -> bool:

@@ -43,6 +43,8 @@ def owner_conditions(wanted: SampleFilter, scope: Scope) -> Statement:
         conditions = conditions.then(" AND r.project_id = ANY(%s)", list(scope.projects))
     if wanted.resource is not None:
         conditions = conditions.then(" AND r.resource_id = %s", wanted.resource)
+    if wanted.resources is not None:
+        conditions = conditions.then(" AND r.resource_id = ANY(%s)", list(wanted.resources))
     if wanted.source is not None:
         conditions = conditions.then(" AND r.source = %s", wanted.source)
     for column, value in (("project_id", wanted.project), ("user_id", wanted.user)):

@@ -42,12 +42,14 @@ class MetadataMatch:
 class SampleFilter:
     """Samples that all of this holds for; None means: not asked about.
 
+    ``resources``: of any of these, where many are asked about at once.
     ``lower`` and ``upper`` are what samples are compared with; ``lower_asked`` and ``upper_asked`` are the bounds before
     ``search_offset`` moved them, which durations are clamped to.
     """
 
     meter: str | None = None
     resource: str | None = None
+    resources: tuple[str, ...] | None = None
     source: str | None = None
     user: str | None = None
     project: str | None = None
@@ -64,7 +66,8 @@ class SampleFilter:
 
     def names_series(self) -> bool:
         """Whether it narrows by meter or by whose resource it is, not only by time and state."""
-        return any(value is not None for value in (self.meter, self.resource, self.source, self.user, self.project))
+        named = (self.meter, self.resource, self.resources, self.source, self.user, self.project)
+        return any(value is not None for value in named)
 
 
 def metadata_paths(key: str) -> tuple[tuple[str, ...], ...]:

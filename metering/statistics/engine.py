@@ -24,15 +24,15 @@ _STANDARD = tuple(Aggregate(function) for function in STANDARD_FUNCTIONS)
 _RATE_DIGITS = Context(prec=60)
 
 
-def compute(request: StatisticsRequest) -> list[StatisticsRow]:
+def compute(request: StatisticsRequest, *, most: int | None = None) -> list[StatisticsRow]:
     """The rows, by period, then unit and group as they were first stored. No matching sample, no row. One statement.
 
     An integral also gives a row to a period that has no sample of its own but into which a value is held.
-    Raises TooManyRows above CELOMETER_STATISTICS_MAX_ROWS, TooExpensive when the store took too long, NoLongerKept
-    when the window begins before the time from which samples are kept.
+    Raises TooManyRows above ``most`` rows (CELOMETER_STATISTICS_MAX_ROWS unless given), TooExpensive when the store took too long,
+    NoLongerKept when the window begins before the time from which samples are kept.
     """
     check_floor(request.wanted)
-    most = settings.CELOMETER_STATISTICS_MAX_ROWS
+    most = settings.CELOMETER_STATISTICS_MAX_ROWS if most is None else most
     planned, rows = _ask(request, limit=most + 1)
     if len(rows) > most:
         period = request.calendar.unit if request.calendar else request.period_seconds

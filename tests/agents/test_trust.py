@@ -46,3 +46,35 @@ def test_a_file_that_is_no_key_is_told_and_stops_no_other(tmp_path: Path, caplog
     with caplog.at_level(logging.ERROR):
         assert TrustedKeys(PrivateKey.generate().public, tmp_path).find(node.id)
     assert "a.pub" in caplog.text
+
+
+def test_a_key_that_is_written_over_is_trusted_no_longer(tmp_path: Path) -> None:
+    """The directory itself does not change then."""
+    old, new = PrivateKey.generate().public, PrivateKey.generate().public
+    path = tmp_path / "node.pub"
+    path.write_text(old.pem())
+    trusted = TrustedKeys(PrivateKey.generate().public, tmp_path)
+    assert trusted.find(old.id)
+    with path.open("r+") as file:
+        file.write(new.pem())
+    touch_later(path)
+    assert trusted.find(old.id) is None
+    assert trusted.find(new.id)
+
+
+def test_a_key_that_is_read_half_written_is_read_again(tmp_path: Path) -> None:
+    node = PrivateKey.generate().public
+    trusted = TrustedKeys(PrivateKey.generate().public, tmp_path)
+    path = tmp_path / "node.pub"
+    path.write_text(node.pem()[:20])
+    assert trusted.find(node.id) is None
+    with path.open("a") as file:
+        file.write(node.pem()[20:])
+    assert trusted.find(node.id)
+
+
+def test_a_directory_that_cannot_be_read_is_no_reason_to_trust_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "trusted"
+    path.write_text("")
+    with pytest.raises(NotADirectoryError):
+        TrustedKeys(PrivateKey.generate().public, path).find("0" * 16)

@@ -13,7 +13,9 @@ def test_every_setting_is_documented():
     read = {
         name
         for path in sources
-        for name in re.findall(r'(?:text|integer|seconds|day)\(\s*"(CELOMETER_[A-Z_]+)"', path.read_text())
+        for name in re.findall(
+            r'(?:text|integer|seconds|day|networks|smtp_url)\(\s*"(CELOMETER_[A-Z_]+)"', path.read_text()
+        )
     }
     documented = set(re.findall(r"`(CELOMETER_[A-Z_]+)`", (REPOSITORY / "docs" / "settings.md").read_text()))
     assert read - documented == set()

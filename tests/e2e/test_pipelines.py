@@ -106,6 +106,21 @@ def test_polled_samples_are_stored_untouched_and_what_is_derived_beside_them(
     assert derived == expected
 
 
+def test_what_a_node_polled_is_derived_from_whoever_sends_it(stage: Stage, stack: Stack, cloud_bus: Bus) -> None:
+    """A host's roles share its outbox: here the transform role sends what a command polled."""
+    metered = Metered(stage, stack, cloud_bus)
+    metered.write("pipeline.yaml", DELTAS)
+    metered.start()
+    polling = {
+        **metered.environment,
+        "CELOMETER_POLL_INTERVAL": "1",
+        "CELOMETER_LIBVIRT_URI": write_crowd(stage.directory / "node.xml", 1),
+    }
+    for _ in range(2):
+        stage.manage("poll", environment=polling)
+    wait_until(lambda: Sample.objects.filter(meter__name="cpu.used").count() == 1, what="what is derived")
+
+
 def test_a_publisher_that_is_dead_hurts_neither_the_collector_nor_another(
     stage: Stage, stack: Stack, cloud_bus: Bus, receiver: Receiver
 ) -> None:

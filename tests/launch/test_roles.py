@@ -120,5 +120,8 @@ def test_records_of_an_earlier_boot_own_no_group() -> None:
 
 def test_procfile_names_every_role_with_its_settings() -> None:
     roles = read_procfile(REPOSITORY / "Procfile")
-    assert list(roles) == ["scheduler", "compute", "transform", "listener", "collector", "store", "clock", "api"]
+    assert list(roles) == [
+        *("scheduler", "compute", "transform", "listener", "notifier"),
+        *("collector", "store", "alarms", "reports", "clock", "api"),
+    ]
     assert all(command.startswith("CELOMETER_SETTINGS=") for command in roles.values())

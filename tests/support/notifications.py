@@ -25,6 +25,14 @@ CASES = [
     for event_type in [case["event_type"], *case.get("like", ())]
 ]
 LEGACY = {path.stem: path for path in sorted((DATA / "legacy").glob("*.json")) if ".wire" not in path.name}
+# What services' own code put on the bus: of Nova each action in both formats.
+CAPTURED = DATA / "captured"
+BOTH = list(
+    zip(
+        *(sorted((CAPTURED / "nova").glob(f"*.{name}.wire.json")) for name in ("legacy", "versioned")),
+        strict=True,
+    )
+)
 VERSIONED = {path.stem: path for path in sorted((DATA / "nova-versioned").glob("*.json"))}
 
 
@@ -56,6 +64,10 @@ def notification_of(case: dict[str, Any]) -> Notification:
 
 def stored(path: Path) -> Notification:
     return notification(json.loads(path.read_text()))
+
+
+def captured(path: Path) -> Notification:
+    return unpack(Letter(path.read_bytes()))
 
 
 def make_samples(

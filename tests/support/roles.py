@@ -138,7 +138,7 @@ class Stage:
 
     def worker(self, queue: str, *, name: str = "", environment: Mapping[str, str]) -> Role:
         """A worker of this queue; agents' and the server's side by the queue's name."""
-        side = "agent" if queue in ("compute", "central", "transform") else "server"
+        side = "agent" if queue in ("compute", "central", "transform", "notifier") else "server"
         name = name or queue
         return self.role(
             name,

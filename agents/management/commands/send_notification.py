@@ -20,8 +20,8 @@ from agents.keys import BadKeyFile
 from agents.node import own_directory, read_key
 from agents.notifications.neutron import each_of
 from agents.notifications.notification import Notification
+from agents.notifications.rules import Rules, read_rules
 from agents.notifications.unpacking import BadNotification, unpack
-from agents.rules import Rules, read_rules
 from metering.messages import Bundle, Letter, seal_bundle
 
 

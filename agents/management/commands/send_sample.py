@@ -10,12 +10,11 @@ from uuid import uuid4
 
 from django.core.management.base import BaseCommand, CommandError
 
-from agents.broker import publish_batch
 from agents.notifications.role import RoleFault, TransformRole
+from agents.notifications.rules import SOURCE
 from agents.notifications.times import microseconds_of
 from agents.pipeline.publishers.address import shown_url
 from agents.pipeline.run import Unit
-from agents.rules import SOURCE
 from agents.sender import send_round
 from metering.messages import BadVolume, Meter, Resource, Sample, SampleCheck, volume_text
 
@@ -64,7 +63,7 @@ class Command(BaseCommand):
     def _send(self, role: TransformRole) -> None:
         while role.outbox.state().unsent:
             try:
-                sent, _ = send_round(role.outbox, publish_batch)
+                sent, _ = send_round(role.outbox, role.publish)
             except Exception as error:
                 raise CommandError(
                     f"the broker does not take it: {error}. It waits in this node's outbox, which its worker sends when it does."

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agents.definition_files import BadDefinitions
 from agents.node import own_directory
-from agents.rules import Rules, read_rules
+from agents.notifications.rules import Rules, read_rules
 
 
 class Command(BaseCommand):

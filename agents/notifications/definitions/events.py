@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agents.definition_files import Listing, Mapping, Mistake, Mistakes, read_definitions
-from metering.messages import Event, event_problem
+from metering.messages import EMPTY_RAW, MAX_RAW_BYTES, Event, event_problem
 
 from ..notification import Notification
 from .globs import Globs
@@ -52,7 +54,7 @@ class EventDefinitions:
         """The event of a notification, which can travel; None where there is none.
 
         Only notifications of the priorities INFO and ERROR are events. ``report`` is told the event type and what is wrong; a trait that
-        cannot be made is left out, an event that no collector would take is not made.
+        cannot be made is left out, and so is a payload that is too large; an event that no collector would take is not made.
         """
         event_type = notification.event_type
         if notification.priority not in _PRIORITIES or event_type in _NO_EVENTS:
@@ -74,7 +76,7 @@ class EventDefinitions:
             source=self.source,
             generated=notification.timestamp,
             traits=traits,
-            raw=notification.raw,
+            raw=_raw(notification, report),
         )
         problem = event_problem(event)
         if problem:
@@ -89,6 +91,15 @@ class EventDefinitions:
             matching = (item for item in reversed(self.definitions) if item.globs.match(event_type))
             self._chosen[event_type] = next(matching, None)
         return self._chosen[event_type]
+
+
+def _raw(notification: Notification, report: Report) -> msgspec.Raw:
+    raw_bytes = len(memoryview(notification.raw))
+    if raw_bytes <= MAX_RAW_BYTES:
+        return notification.raw
+    where = notification.event_type
+    report(where, f"a payload of more than {MAX_RAW_BYTES} bytes is left out, its event has the traits alone")
+    return EMPTY_RAW
 
 
 def read_events(path: Path, *, source: str, drop_unmatched: bool = False) -> EventDefinitions:

@@ -4,7 +4,7 @@
 union    = sum { "|" sum }                        all results of each, in order; binds loosest of all
 sum      = product { ("+" | "-") product }
 product  = operand { ("*" | "/") operand }        usual arithmetic, from left to right
-operand  = number | "text" | path                 a quoted text that stands alone beside an operator is a text, not a field
+operand  = number | "text" | path                 beside an operator a quoted text alone is a text; a field alone is written $.name
 path     = ("$" | "@" | "(" union ")" | child) { step }
 step     = "." child | ".." child | bracket
 child    = name | "quoted name" | "*" | bracket | "(" union ")" | "`function`"
@@ -25,30 +25,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
 
-__all__ = [
-    "Arithmetic",
-    "BadPath",
-    "Below",
-    "Call",
-    "Children",
-    "Condition",
-    "Expression",
-    "Field",
-    "Filter",
-    "Index",
-    "Items",
-    "Literal",
-    "Nested",
-    "Path",
-    "Same",
-    "Step",
-    "Union",
-    "parse_path",
-]
+from .path_parts import (
+    Arithmetic,
+    Below,
+    Call,
+    Children,
+    Condition,
+    Expression,
+    Field,
+    Filter,
+    Index,
+    Items,
+    Literal,
+    Nested,
+    Path,
+    Same,
+    Step,
+    Union,
+)
+
+__all__ = ["BadPath", "parse_path"]
 
 MAX_LENGTH = 2000
 MAX_NESTING = 20
@@ -61,101 +59,6 @@ class BadPath(ValueError):
         super().__init__(f"path {text!r:.200} at character {position + 1}: expected {expected}")
         self.text, self.position, self.expected = text, position, expected
 
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    value: str | int | Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """``quoted`` tells a text from a field, where it stands alone beside an operator."""
-
-    name: str
-    quoted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Same:
-    """A step that leads nowhere else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Children:
-    """``*``: the values of an object, the items of a list."""
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """``[*]``: the items of a list; what is no list is taken for a list of itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """``[n]``: the nth item of a list, from 0; negative ones count from the end."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Below:
-    """``..``: the step taken from the value and from each object and list in it, the outer before the inner; each is visited once."""
-
-    step: Step
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """``comparison`` "" asks only whether the path leads anywhere."""
-
-    path: Path
-    comparison: str = ""
-    value: str | int | Decimal | bool = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """``[?…]``: the children that meet all conditions."""
-
-    conditions: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function of the value at hand, its arguments as they stand."""
-
-    name: str
-    arguments: tuple[str | int | re.Pattern[str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Nested:
-    """``.(…)``: an expression that takes the value at hand for ``@``."""
-
-    expression: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """``start`` is ``$``, ``@`` or an expression."""
-
-    start: str | Expression
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
-    first: Expression
-    rest: tuple[tuple[str, Expression], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Union:
-    members: tuple[Expression, ...]
-
-
-Step: TypeAlias = Field | Same | Children | Items | Index | Below | Filter | Call | Nested
-Expression: TypeAlias = Literal | Path | Arithmetic | Union
 
 _name = re.compile(r"[^\W\d][\w-]*")
 _whole = re.compile(r"-?[0-9]{1,18}")
@@ -199,10 +102,23 @@ class _Reader:
         return self.chain(self.operand, "*/")
 
     def chain(self, operand: Callable[[], Expression], operators: str) -> Expression:
-        first, rest = operand(), []
+        begin, rest = self.skip_blanks(), []
+        first = operand()
         while operator := self.take(*operators):
-            rest.append((operator, _as_text(operand())))
-        return Arithmetic(_as_text(first), tuple(rest)) if rest else first
+            if not rest:
+                first = self.beside_operator(first, begin)
+            begin = self.skip_blanks()
+            rest.append((operator, self.beside_operator(operand(), begin)))
+        return Arithmetic(first, tuple(rest)) if rest else first
+
+    def beside_operator(self, operand: Expression, begin: int) -> Expression:
+        match operand:
+            case Path("@", (Field(name, True),)):
+                return Literal(name)
+            case Path("@", (Field(name, False),)) if self.text[begin] not in "@([":
+                # A text for Ceilometer, but it looks like a field.
+                raise BadPath(self.text, begin, f"$.{name} for the field, or '{name}' for the text")
+        return operand
 
     def operand(self) -> Expression:
         number = self.try_match(_number)
@@ -252,7 +168,7 @@ class _Reader:
         step: Step
         quoted = self.quoted()
         if quoted is not None:
-            step = _field(quoted)
+            step = _field(quoted, in_brackets=True)
         elif self.take("*"):
             step = Items()
         elif self.take("?"):
@@ -307,7 +223,7 @@ class _Reader:
                 separator = separator[1:-1]
             return Call("split", (separator, int(index), int(limit)))
         if parts := _sub.fullmatch(source):
-            return Call("sub", self.substitution(parts[1].strip(), parts[2].strip(), start))
+            return Call("sub", self.substitution(parts[1], parts[2].strip(), start))
         raise BadPath(
             self.text,
             start,
@@ -369,9 +285,11 @@ class _Reader:
             raise self.bad(expected)
         return found
 
-    def skip_blanks(self) -> None:
+    def skip_blanks(self) -> int:
+        """The position of what comes next."""
         while self.position < len(self.text) and self.text[self.position].isspace():
             self.position += 1
+        return self.position
 
     def deeper(self) -> None:
         self.depth += 1
@@ -382,16 +300,9 @@ class _Reader:
         return BadPath(self.text, self.position, expected)
 
 
-def _field(name: str) -> Field | Same:
-    return Same() if name == "nova_object.data" else Field(name, quoted=True)
+def _field(name: str, *, in_brackets: bool = False) -> Field | Same:
+    return Same() if name == "nova_object.data" else Field(name, quoted=not in_brackets)
 
 
 def _value_of(number: str) -> int | Decimal:
     return Decimal(number) if "." in number else int(number)
-
-
-def _as_text(operand: Expression) -> Expression:
-    match operand:
-        case Path("@", (Field(name, True),)):
-            return Literal(name)
-    return operand

@@ -11,9 +11,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from .operations import FUNCTIONS, MISSING, calculate, comparing
-from .path_syntax import (
+from .path_parts import (
     Arithmetic,
-    BadPath,
     Below,
     Call,
     Children,
@@ -28,8 +27,8 @@ from .path_syntax import (
     Path,
     Same,
     Step,
-    parse_path,
 )
+from .path_syntax import BadPath, parse_path
 
 __all__ = ["BadPath", "Getter", "Match", "Place", "compile_path", "read_place"]
 

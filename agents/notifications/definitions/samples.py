@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, get_args
 
+import msgspec
+
 from metering.messages import BadVolume, Meter, MeterType, Resource, Sample, SampleCheck, volume_text
 
 from ..notification import Notification
@@ -33,6 +35,9 @@ _TYPES = get_args(MeterType)
 # Of a customer's own metadata, what is meant for metering: keys with this prefix, texts cut to this length.
 _RESERVED_PREFIX = "metering."
 _RESERVED_LENGTH = 256
+# What ids leave of MAX_ENTRY_BYTES, whatever is in them.
+_METADATA_BYTES = 56 * 1024
+_encode = msgspec.json.Encoder().encode
 
 
 class LeftOut(Exception):
@@ -148,6 +153,11 @@ class Making:
             if metadata is None:
                 metadata = self.metadata[description.key] = description.describe(self.document, tell)
             resource = Resource(id=resource_id, source=self.source, project=project, user=user, metadata=metadata)
+            problem = self.check.problem_of(resource)
+            if problem:
+                resource = msgspec.structs.replace(resource, metadata=_storable(metadata))
+                if not self.check.problem_of(resource):
+                    tell(f"metadata are kept as far as possible: {problem}")
             self.resources[key] = resource
         return resource
 
@@ -170,6 +180,30 @@ def _reserved(source: Any, described: dict[str, Any]) -> dict[str, Any]:
             if name not in described:
                 found[name] = value[:_RESERVED_LENGTH] if isinstance(value, str) else value
     return found
+
+
+def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Without NUL, and of its entries as many, the smallest first, as there is room for.
+
+    Much of it is a customer's own text: that must not make what they use free.
+    """
+    plain = _without_nul(metadata)
+    sizes = {key: len(_encode(key)) + len(_encode(value)) + 2 for key, value in plain.items()}
+    room, kept = _METADATA_BYTES, set()
+    for key in sorted(sizes, key=lambda key: sizes[key]):
+        room -= sizes[key]
+        if room < 0:
+            break
+        kept.add(key)
+    return {key: value for key, value in plain.items() if key in kept}
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+    return [_without_nul(item) for item in value] if isinstance(value, list) else value
 
 
 def _id(what: str, value: Any) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from agents.definition_files import Mapping, Mistakes
-from metering.messages import BadTrait, Trait, TraitType, trait_text
+from metering.messages import MAX_TRAITS, BadTrait, Trait, TraitType, trait_text
 
 from ..times import read_time
 from .operations import number_of, plain_number, text_number_of
@@ -79,6 +79,8 @@ def read_traits(entry: Any, line: int, mistakes: Mistakes) -> list[TraitDefiniti
         trait = _read_trait(name, definition, entry.line_of(name), mistakes)
         if trait is not None:
             own[name] = trait
+    if len(own) > MAX_TRAITS - len(DEFAULT_TRAITS):
+        mistakes.add(line, f"{len(own)} traits: expected at most {MAX_TRAITS - len(DEFAULT_TRAITS)}")
     defaults = [own[trait.name].or_else(trait) if trait.name in own else trait for trait in DEFAULT_TRAITS]
     names = {trait.name for trait in DEFAULT_TRAITS}
     return defaults + [trait for trait in own.values() if trait.name not in names]

@@ -28,10 +28,10 @@ class Aggregator:
     """Deltas are added up, gauges averaged, of a cumulative meter the last value stays.
 
     An aggregate is closed when it holds ``size`` samples (1, unless a ``retention_time`` is given), or when its first sample is
-    ``retention_time`` seconds old; after a week at the latest. Its time is that of the ``first`` (default) or ``last`` sample
-    (``timestamp``), its metadata the ``last``'s (default), the ``first``'s, or none (``drop``). Samples of different users or projects go
-    into aggregates of their own, unless ``user_id`` or ``project_id`` says whose stays. ``source`` and ``target`` as in ``Conversion``:
-    each sample is scaled, the aggregate bounded.
+    ``retention_time`` seconds old, or such a sample comes as is so much apart; after a week at the latest. Its time is that of the
+    ``first`` (default) or ``last`` sample (``timestamp``), its metadata the ``last``'s (default), the ``first``'s, or none (``drop``).
+    Samples of different users or projects go into aggregates of their own, unless ``user_id`` or ``project_id`` says whose stays.
+    ``source`` and ``target`` as in ``Conversion``: each sample is scaled, the aggregate bounded.
     """
 
     keeps_state = True
@@ -60,6 +60,8 @@ class Aggregator:
                 closed.append(sample)
                 continue
             key = self._key(sample)
+            if key in open_ and self._is_apart(open_[key], sample):
+                closed += self._close(open_.pop(key), report)
             try:
                 open_[key] = self._add(open_.get(key), sample)
             except CalculationFailed as error:
@@ -95,6 +97,11 @@ class Aggregator:
         user = None if self._user else resource.user
         project = None if self._project else resource.project
         return pack([meter.name, meter.type, meter.unit, user, project]).decode()
+
+    def _is_apart(self, aggregate: _Aggregate, sample: Sample) -> bool:
+        """Whether the sample lies outside of the time of one aggregate, however late it is looked at."""
+        first_at, last_at = min(aggregate.first_at, sample.timestamp), max(aggregate.last_at, sample.timestamp)
+        return last_at - first_at >= self._longest_held
 
     def _add(self, aggregate: _Aggregate | None, sample: Sample) -> _Aggregate:
         """The aggregate with the sample; by their times, whatever order they come in."""

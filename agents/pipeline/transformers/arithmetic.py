@@ -28,7 +28,7 @@ Moment = dict[str, Sample]
 class Arithmetic:
     """Parameters ``target.expr`` and ``target.{name, unit, type}``; what is not given is that of the first meter in the expression.
 
-    **A moment** are samples of one resource, one of each meter, at most ten seconds apart: those of one time first, else the nearest.
+    **A moment** are samples of one resource, one of each meter, at most ten seconds apart: the nearest, so those of one time first.
     Once all meters are there, the result goes on: at the time of the latest of them, with the resource of the first meter's sample. A
     sample is used once. Of a resource's incomplete moments the eight latest are kept. Meters that the expression does not name go no
     further.
@@ -105,9 +105,7 @@ def _join(moments: list[Moment], sample: Sample) -> Moment:
     ]
     if fitting:
         # Of equally distant ones the earliest, so that the order of arrival does not matter.
-        moment = min(
-            fitting, key=lambda moment: (not _has_time(moment, sample), _distance(moment, sample), _time_of(moment))
-        )
+        moment = min(fitting, key=lambda moment: (_distance(moment, sample), _time_of(moment)))
     else:
         moment = {}
         moments.append(moment)
@@ -117,10 +115,6 @@ def _join(moments: list[Moment], sample: Sample) -> Moment:
 
 def _time_of(moment: Moment) -> int:
     return max(sample.timestamp for sample in moment.values())
-
-
-def _has_time(moment: Moment, sample: Sample) -> bool:
-    return any(other.timestamp == sample.timestamp for other in moment.values())
 
 
 def _distance(moment: Moment, sample: Sample) -> int:

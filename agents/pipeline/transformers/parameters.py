@@ -102,7 +102,7 @@ class Parameters:
             {entry[len(path)] for entry in self._known if len(entry) > len(path) and entry[: len(path)] == path}
         )
         for key, value in mapping.items():
-            inside = (*path, key)
+            inside = (*path, str(key))
             if inside not in self._known:
                 self.refuse(inside, f"unknown parameter; known are {', '.join(known) or 'none'}")
             elif any(entry[: len(inside)] == inside and len(entry) > len(inside) for entry in self._known):

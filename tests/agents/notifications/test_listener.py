@@ -12,7 +12,7 @@ from amqp.exceptions import NotFound
 
 from agents.notifications.addresses import read_addresses
 from agents.notifications.listener import Listener
-from agents.notifications.unpacking import unpack
+from agents.notifications.unpacking import BadNotification, unpack
 from metering.messages import Bundle, Letter
 from tests.support.notifier import Bus, request_context
 from tests.support.roles import wait_until
@@ -190,3 +190,20 @@ def test_what_is_no_notification_stops_nothing(cloud_bus: Bus, taken: HandOver, 
     sender.info(request_context(), "image.upload", {})
     wait_until(lambda: len(taken.letters()) == 2, what="both")
     assert {letter.body for letter in taken.letters()} > {body}
+
+
+def test_of_a_message_too_large_for_our_broker_the_start_is_handed_over(
+    cloud_bus: Bus, taken: HandOver, listen
+) -> None:
+    """Brokers refuse messages from some size on; handed over again and again, it would hold up all that come after it."""
+    listen()
+    with cloud_bus.connect() as client:
+        producer = kombu.Producer(client.channel(), auto_declare=False)
+        producer.publish(b"x" * 9_000_000, exchange="nova", routing_key="notifications.info")
+    cloud_bus.notifier("nova").info(request_context(), "nova.said", {})
+    wait_until(lambda: len(taken.letters()) == 2, what="both")
+    large, small = taken.letters()
+    assert (len(large.body), large.whole_bytes) == (1024 * 1024, 9_000_000)
+    assert small.whole_bytes == 0
+    with pytest.raises(BadNotification, match="9000000 bytes: expected at most"):
+        unpack(large)

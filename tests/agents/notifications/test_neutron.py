@@ -6,7 +6,16 @@ import msgspec
 import pytest
 
 from agents.notifications.neutron import each_of
-from tests.support.notifications import LEGACY, make_event, notification, shipped_events, stored, traits_of
+from tests.support.notifications import (
+    CAPTURED,
+    LEGACY,
+    captured,
+    make_event,
+    notification,
+    shipped_events,
+    stored,
+    traits_of,
+)
 
 OF_ONE_REQUEST = {
     "event_type": "network.create.end",
@@ -36,6 +45,32 @@ def test_each_event_s_payload_is_that_of_its_resource() -> None:
 
 def test_the_same_message_again_is_the_same_notifications() -> None:
     assert each_of(notification(OF_ONE_REQUEST)) == each_of(notification(OF_ONE_REQUEST))
+
+
+def test_what_a_whole_neutron_sent() -> None:
+    """A network, a subnet, a port and a router came, and some went; then two networks of two projects were made in one request."""
+    sent = [captured(path) for path in sorted((CAPTURED / "neutron").glob("*.wire.json"))]
+    told = [(each.event_type, traits_of(shipped_events(), each)) for message in sent for each in each_of(message)]
+    assert len(told) == len(sent) + 1 == 17
+    for event_type, traits in told:
+        # Before it is made, a thing has no id.
+        assert ("resource_id" in traits) is not event_type.endswith("create.start")
+        assert traits["request_id"].startswith("req-")
+        assert traits["user_id"] == "a90d3b6c1e5f4a2b8c7d6e5f40312233"
+    mine, theirs = (traits for _, traits in told[-2:])
+    assert (mine["name"], mine["project_id"]) == ("bulk-1", "4c1f7e0f2b7d4f3b9d5f0a6c8e21b7aa")
+    assert (theirs["name"], theirs["project_id"]) == ("bulk-2", "5d208f103c8e505cae60b7d9f32c8bb0")
+    gone = dict(told)["port.delete.end"]
+    assert (gone["name"], gone["fixed_ip_address"]) == ("eth1", dict(told)["port.create.end"]["fixed_ip_address"])
+
+
+def test_nobody_sees_what_was_made_for_another_project_in_the_same_request() -> None:
+    bulk = captured(CAPTURED / "neutron" / "15-network.create.end.wire.json")
+    for each in each_of(bulk):
+        event = make_event(shipped_events(), each)
+        assert event is not None
+        project, _ = event.owner()
+        assert {resource["project_id"] for resource in msgspec.json.decode(event.raw).values()} == {project}
 
 
 def test_a_plural_may_end_in_ies() -> None:

@@ -23,11 +23,14 @@ from agents.notifications.unpacking import unpack
 from metering.messages import Letter, SampleCheck, event_problem, from_microseconds
 from metering.queries.filters import metadata_paths
 from tests.support.notifications import (
+    BOTH,
+    CAPTURED,
     CASES,
     DATA,
     LEGACY,
     ROOT,
     VERSIONED,
+    captured,
     contained,
     make_event,
     make_samples,
@@ -41,6 +44,7 @@ from tests.support.notifications import (
     volumes_of,
 )
 
+PROJECT = "4c1f7e0f2b7d4f3b9d5f0a6c8e21b7aa"
 INSTANCE_METERS = ("memory", "vcpus", "disk.root.size", "disk.ephemeral.size")
 
 # All that services are known to send that anybody meters or traces.
@@ -49,8 +53,8 @@ compute.instance.create.end compute.instance.exists compute.instance.update comp
 compute.metrics.update image.upload image.update image.delete image.send image.create image.prepare image.activate
 image.member.* volume.exists volume.retype volume.create.* volume.delete.* volume.resize.* volume.attach.*
 volume.detach.* volume.update.* volume.manage* volume.transfer.accept.end snapshot.exists snapshot.create.*
-snapshot.delete.* snapshot.manage* backup.exists backup.create.* backup.delete.* backup.restore.* capacity.backend.*
-capacity.pool.* network.create.end network.update.end network.delete.end network.exists subnet.create.end
+snapshot.delete.* snapshot.manage* backup.exists backup.create.* backup.delete.* backup.restore.* capacity.backend*
+capacity.pool* network.create.end network.update.end network.delete.end network.exists subnet.create.end
 subnet.update.end subnet.delete.end subnet.exists port.create.end port.update.end port.exists router.create.end
 router.update.end router.delete.end router.exists floatingip.create.end floatingip.update.end floatingip.exists
 l3.meter l3.meter.* identity.authenticate identity.user.* identity.project.* identity.group.* identity.role.*
@@ -146,7 +150,8 @@ def test_the_table_in_the_docs_is_what_happens(meters: MeterDefinitions) -> None
 
 def every_notification() -> list[Notification]:
     stored_ones = [stored(path) for path in [*LEGACY.values(), *VERSIONED.values()]]
-    return [notification_of(case.values[0]) for case in CASES] + stored_ones
+    captured_ones = [captured(path) for path in sorted(CAPTURED.glob("*/*.wire.json"))]
+    return [notification_of(case.values[0]) for case in CASES] + stored_ones + captured_ones
 
 
 def test_every_definition_is_tried_here(meters: MeterDefinitions, events: EventDefinitions) -> None:
@@ -333,72 +338,136 @@ def test_every_versioned_action_of_an_instance_is_metered(action: str, meters: M
     assert set(INSTANCE_METERS) <= set(volumes_of(make_samples(meters, notification(message))))
 
 
-def both_formats(action: str) -> tuple[Notification, Notification]:
-    """One action on one instance, as Nova sends it with ``notification_format = both``."""
-    old = json.loads(LEGACY[f"compute.instance.{action}"].read_text())
-    new = json.loads(VERSIONED[f"instance-{action.replace('.', '-')}"].read_text())
-    context = {name: value for name, value in old.items() if name.startswith("_context_")}
-    data, payload = new["payload"]["nova_object.data"], old["payload"]
-    data |= {
-        "uuid": payload["instance_id"],
-        "image_uuid": payload["image_meta"]["base_image_ref"],
-        **{
-            name: payload[name]
-            for name in ("tenant_id", "user_id", "host", "node", "display_name", "availability_zone", "architecture")
-        },
-        **{name: payload[name] for name in ("os_type", "state", "metadata")},
-        "created_at": "2026-03-14T09:26:12Z",
-        "launched_at": "2026-03-14T09:26:40Z",
-    }
-    data["flavor"]["nova_object.data"] |= {
-        "flavorid": payload["instance_flavor_id"],
-        "name": payload["instance_type"],
-        **{name: payload[name] for name in ("memory_mb", "vcpus", "root_gb", "ephemeral_gb")},
-    }
-    if action == "exists":
-        data["audit_period"]["nova_object.data"] = {
-            "audit_period_beginning": "2026-03-14T09:00:00Z",
-            "audit_period_ending": "2026-03-14T10:00:00Z",
-        }
-    return notification(old), notification(new | context | {"message_id": "m-2", "timestamp": old["timestamp"]})
-
-
-@pytest.mark.parametrize("action", ["create.end", "exists"])
-def test_both_formats_of_an_action_come_to_the_same_under_one_key(
-    action: str, meters: MeterDefinitions, events: EventDefinitions
+@pytest.mark.parametrize("paths", BOTH, ids=lambda paths: paths[1].name.removesuffix(".versioned.wire.json"))
+def test_both_formats_of_an_action_by_nova_s_own_code_come_to_the_same_under_one_key(
+    paths: tuple[Path, Path], meters: MeterDefinitions, events: EventDefinitions
 ) -> None:
-    legacy, versioned = both_formats(action)
+    legacy, versioned = map(captured, paths)
     assert legacy.message_id != versioned.message_id
     assert legacy.origin == versioned.origin
-    old, new = make_samples(meters, legacy), make_samples(meters, versioned)
-    assert [row_of(sample) for sample in old] == [row_of(sample) for sample in new]
-    grouped_by = (
-        "flavor.name",
-        "flavor.id",
-        "instance_type",
-        "image.id",
-        "instance_host",
-        "availability_zone",
-        "user_metadata",
+    assert legacy.origin.startswith("nova/")
+    old, new = make_samples(meters, legacy, []), make_samples(meters, versioned, [])
+    assert old
+    assert list(map(row_of, old)) == list(map(row_of, new))
+    grouped_by = dict.fromkeys(
+        ("flavor.name", "flavor.id", "instance_type", "image.id", "instance_host", "availability_zone", "user_metadata")
     )
-    assert contained(old[0].resource.metadata, dict.fromkeys(grouped_by)) == contained(
-        new[0].resource.metadata, dict.fromkeys(grouped_by)
+    assert contained(old[0].resource.metadata, grouped_by) == contained(new[0].resource.metadata, grouped_by)
+    told = dict.fromkeys(
+        [
+            "resource_id",
+            "instance_id",
+            "volume_id",
+            "instance_type",
+            "flavor_id",
+            "memory_mb",
+            "vcpus",
+            "disk_gb",
+            "host",
+            "node",
+            "state",
+            "image_id",
+            "os_type",
+            "project_id",
+            "user_id",
+            "request_id",
+            "display_name",
+            "audit_period_beginning",
+        ]
     )
-    told = (
-        "instance_id",
-        "instance_type",
-        "memory_mb",
-        "vcpus",
-        "disk_gb",
-        "host",
-        "state",
-        "image_id",
-        "project_id",
-        "launched_at",
+    assert contained(traits_of(events, legacy), told) == contained(traits_of(events, versioned), told)
+
+
+def test_no_two_actions_of_nova_have_one_key() -> None:
+    keys = [captured(legacy).origin for legacy, _ in BOTH]
+    assert len(set(keys)) == len(keys) == 12
+
+
+CINDER_VOLUMES = {
+    "volume.create.end": {"volume.size": "120"},
+    "volume.attach.end": {"volume.size": "120"},
+    "volume.exists": {"volume.size": "120"},
+    "snapshot.create.end": {"snapshot.size": "120"},
+    "backup.create.end": {"backup.size": "120"},
+    "capacity.pool": {
+        f"volume.provider.pool.capacity.{name}": volume
+        for name, volume in [
+            ("total", "1000"),
+            ("free", "400.5"),
+            ("allocated", "600"),
+            ("provisioned", "1200"),
+            ("virtual_free", "800"),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("name", CINDER_VOLUMES)
+def test_what_cinder_s_own_code_sent(name: str, meters: MeterDefinitions, events: EventDefinitions) -> None:
+    sent = captured(CAPTURED / "cinder" / f"{name}.wire.json")
+    samples = make_samples(meters, sent)
+    assert volumes_of(samples) == CINDER_VOLUMES[name]
+    traits = traits_of(events, sent)
+    assert (traits["project_id"], traits["resource_id"]) == (PROJECT, samples[0].resource.id)
+    if name.startswith("volume."):
+        attached = {
+            "instance_id": "5b7e2c1a-7d0e-4c55-9a3b-6f1d2e3c4b5a",
+            "image_id": "c0ffee11-22aa-4bbb-8ccc-1234567890ab",
+        }
+        assert contained(samples[0].resource.metadata, attached) == contained(traits, attached) == attached
+
+
+def test_what_a_whole_keystone_sent(meters: MeterDefinitions, events: EventDefinitions) -> None:
+    sent = [captured(path) for path in sorted((CAPTURED / "keystone").glob("*.wire.json"))]
+    assert [[sample.meter.name for sample in make_samples(meters, each)] for each in sent] == [
+        ["identity.authenticate.failure"],
+        ["identity.authenticate.success"],
+        *[[]] * 5,
+    ]
+    failure, *_, created, _, assigned, deleted = [traits_of(events, each) for each in sent]
+    assert failure["user_id"] == failure["initiator_id"] == created["user_id"]
+    assert (failure["initiator_name"], failure["initiator_host_addr"]) == ("admin", "203.0.113.7")
+    assert all(each["request_id"].startswith("req-") for each in (failure, created, assigned, deleted))
+    assert created["resource_id"] == deleted["resource_id"] == assigned["user"]
+    assert assigned["resource_id"] == assigned["role"]
+    assert created["project_id"] != assigned["project"]
+
+
+def test_what_a_whole_glance_sent(meters: MeterDefinitions, events: EventDefinitions) -> None:
+    """An image was created, uploaded, renamed, shared, downloaded by another project and deleted."""
+    sent = [captured(path) for path in sorted((CAPTURED / "glance").glob("*.wire.json"))]
+    volumes = [(each.event_type, volumes_of(make_samples(meters, each, []))) for each in sent]
+    size = {"image.size": "4000"}
+    assert volumes == [
+        ("image.create", {}),
+        # It has no size yet.
+        ("image.update", {}),
+        ("image.prepare", {}),
+        ("image.upload", size),
+        ("image.activate", {}),
+        ("image.update", size),
+        ("image.update", size),
+        ("image.member.create", {}),
+        ("image.send", {"image.download": "4000", "image.serve": "4000"}),
+        ("image.delete", size),
+    ]
+    download, serve = make_samples(meters, sent[8])
+    assert (download.resource.project, download.resource.user) == (
+        "5d208f103c8e505cae60b7d9f32c8bb0",
+        "b81e4c7d2f604b3c9d8e7f6051423344",
     )
-    assert contained(traits_of(events, legacy), dict.fromkeys(told)) == contained(
-        traits_of(events, versioned), dict.fromkeys(told)
-    )
+    assert (serve.resource.project, serve.resource.user) == (PROJECT, None)
+    assert traits_of(events, sent[9])["deleted_at"]
+    assert traits_of(events, sent[7])["member_id"] == download.resource.project
+
+
+def test_the_partial_password_of_a_failed_login_goes_nowhere(events: EventDefinitions) -> None:
+    path = CAPTURED / "keystone" / "00-identity.authenticate.wire.json"
+    assert "partial_password_hash" in path.read_text()
+    event = make_event(events, captured(path))
+    assert event is not None
+    assert b"partial_password_hash" not in bytes(event.raw)
+    assert "partial_password_hash" not in str(event.traits)
 
 
 def test_polled_and_notified_samples_of_an_instance_are_described_alike(meters: MeterDefinitions) -> None:

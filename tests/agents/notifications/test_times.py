@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.notifications.times import BadTime, microseconds_of, read_time
@@ -38,6 +38,7 @@ ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 
 
 @given(st.datetimes(timezones=st.none() | ZONES), st.sampled_from("T "))
+@settings(deadline=None)
 def test_a_time_keeps_its_microseconds_and_without_a_zone_it_is_utc(moment: datetime, between: str) -> None:
     expected = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     assert microseconds_of(moment.isoformat(between)) == to_microseconds(expected)

@@ -40,7 +40,9 @@ def load(tmp_path):
         for path, content in zip(paths, (text, events), strict=True):
             path.write_text(content)
         return load_pipelines(
-            *paths, transformers=load_transformers(), url_problem=lambda url: "no such scheme" if "bad" in url else ""
+            *paths,
+            transformers=load_transformers(),
+            url_problem=lambda url, **_: "no such scheme" if "bad" in url else "",
         )
 
     return load_text

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agents.definition_files import BadDefinitions
 from agents.pipeline.definition import load_pipelines
@@ -67,6 +70,14 @@ def test_what_transformers_remember_belongs_to_their_definition(load):
     before, after = load(GOOD).samples, load(GOOD.replace("x.rate", "y.rate")).samples
     assert [a.digest == b.digest for a, b in zip(before, after, strict=True)] == [True, False, False]
     assert len({pipeline.digest for pipeline in before}) == 3
+
+
+def test_the_order_of_parameters_is_no_part_of_their_definition(load):
+    one, other = (
+        load(GOOD.replace("{target: {name: x.rate}}", f"{{target: {{{text}}}}}")).samples[1].digest
+        for text in ("name: a, unit: b", "unit: b, name: a")
+    )
+    assert one == other
 
 
 def mistakes(load, text, **events):
@@ -135,6 +146,67 @@ def test_a_deep_parameter_is_told_with_its_own_line(load):
     assert mistakes(load, text)[0][1:] == (17, "rate_of_change: target.max: 'lots': expected a number")
 
 
+words = st.sampled_from(
+    [
+        "name",
+        "meters",
+        "events",
+        "sinks",
+        "sources",
+        "publishers",
+        "transformers",
+        "parameters",
+        "target",
+        "source",
+        "scale",
+        "max",
+        "size",
+        "expr",
+        "map_from",
+        "map_to",
+        "unit",
+        "type",
+        "cpu",
+        "*",
+        "!cpu",
+        "!",
+        "s",
+        "udp://",
+        "collector",
+        "bad",
+        "delta",
+        "aggregator",
+        "(",
+        "$(a)",
+        "volume",
+    ]
+)
+scalars = st.one_of(words, st.text(max_size=4), st.none(), st.booleans(), st.integers(-2, 9), st.floats(), st.dates())
+documents = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(scalars, inner, max_size=4), max_leaves=25
+)
+steps = st.fixed_dictionaries({"name": st.sampled_from(sorted(TRANSFORMERS))}, optional={"parameters": documents})
+sinks = st.fixed_dictionaries(
+    {"name": words, "publishers": st.lists(words), "transformers": st.lists(steps, max_size=2)}
+)
+files = st.one_of(
+    documents,
+    st.fixed_dictionaries({"sources": documents, "sinks": documents}),
+    st.fixed_dictionaries(
+        {"sources": st.just([{"name": "a", "meters": ["*"], "sinks": ["s"]}]), "sinks": st.lists(sinks)}
+    ),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files)
+def test_any_file_is_read_or_its_mistakes_are_told(load, document):
+    try:
+        load(yaml.safe_dump(document, allow_unicode=True))
+    except BadDefinitions as error:
+        assert error.mistakes and all(mistake.text for mistake in error.mistakes)
+
+
 def uncommented(name):
     """The file with its examples switched on: their lines begin with "#" and two blanks."""
     return re.sub(r"^#(?=  )", "", (DEFAULTS / name).read_text(), flags=re.MULTILINE)
@@ -157,5 +229,5 @@ def test_the_shipped_examples_can_be_switched_on_and_show_every_transformer(load
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadDefinitions, match=r"nowhere\.yaml: No such file"):
         load_pipelines(
-            tmp_path / "nowhere.yaml", tmp_path / "x", transformers=load_transformers(), url_problem=lambda url: ""
+            tmp_path / "nowhere.yaml", tmp_path / "x", transformers=load_transformers(), url_problem=lambda url, **_: ""
         )

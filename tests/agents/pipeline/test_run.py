@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from agents.contract import Event, Meter, Resource, Sample
-from agents.pipeline.run import Unit, route_events, run_samples
+from agents.pipeline.run import Unit, flush, route_events, run_samples
 from agents.pipeline.state import StateAway, TransformState
 
 SECOND = 1_000_000
@@ -41,6 +41,22 @@ def test_what_reaches_the_collector_by_several_pipelines_unchanged_is_delivered_
     delivery = run(load(PLAIN), Unit("n1", samples))
     assert delivery.collector == [Unit("n1", samples)]
     assert [outgoing.sample for outgoing in delivery.outgoing["udp://a"]] == [samples[0], samples[2]]
+
+
+def test_a_place_that_several_pipelines_name_gets_an_unchanged_sample_once(load):
+    text = PLAIN.replace('publishers: ["collector://"]', 'publishers: ["collector://", "udp://a"]')
+    delivery = run(load(text), Unit("n1", [sample("cpu"), sample("disk")]))
+    assert [outgoing.sample.meter.name for outgoing in delivery.outgoing["udp://a"]] == ["cpu", "disk"]
+
+
+def test_samples_of_a_unit_are_taken_in_the_order_of_time(load, state):
+    text = CONVERTING.replace("unit_conversion", "delta").replace(", scale: 1.0e-9", "")
+    delivery = run(
+        load(text),
+        Unit("n1", [sample(volume="5", at=2), sample(volume="1", at=0), sample(volume="2", at=1)]),
+        state=state,
+    )
+    assert [(s.timestamp, s.volume) for s in delivery.collector[-1].samples] == [(1 * SECOND, "1"), (2 * SECOND, "3")]
 
 
 def test_what_was_polled_is_with_the_collector_already(load):
@@ -123,6 +139,13 @@ def test_the_collector_does_not_wait_for_an_accumulator(load, state):
     second = run(pipelines, Unit("n2", [sample(at=1)]), state=state)
     assert second.collector == [Unit("n2", [sample(at=1)])]
     assert [outgoing.sample for outgoing in second.outgoing["udp://a"]] == [sample(), sample(at=1)]
+
+
+def test_what_an_accumulator_releases_late_is_new_to_the_others_only(load, state):
+    pipelines = load(ACCUMULATING)
+    run(pipelines, Unit("n1", [sample()]), state=state)
+    delivery = flush(pipelines, now=8 * 24 * 3600 * SECOND, state=state, report=print)
+    assert delivery.collector == [] and [outgoing.sample for outgoing in delivery.outgoing["udp://a"]] == [sample()]
 
 
 def test_a_state_server_that_is_away_is_told_by_one_error(load):

@@ -184,11 +184,12 @@ def test_a_scale_without_what_it_names_gives_no_sample_says_so_and_goes_on():
     assert step.reports == [("rate_of_change", "no rate of a of 'vm-1': a name of the expression is missing")]
 
 
-def test_only_so_many_meters_of_a_resource_are_remembered():
-    step = Step("delta")
+@pytest.mark.parametrize("name", ["delta", "rate_of_change"])
+def test_only_so_many_meters_of_a_resource_are_remembered(name):
+    step = Step(name)
     step.give(*(sample(f"m{number}", 1, number) for number in range(MOST_REMEMBERED + 10)))
     assert len(step.state) == MOST_REMEMBERED
-    assert step.volumes(sample("m5", 2, 5000), sample("m900", 2, 5000)) == [None, "1"]
+    assert step.give(sample("m5", 2, 5000)) == [] and len(step.give(sample("m900", 2, 5000))) == 1
 
 
 @given(
@@ -212,6 +213,14 @@ def test_an_aggregate_of_gauges_under_another_name_is_released_too():
     assert step.give(sample("a", 1, 0), sample("a", 2, 10)) == []
     assert step.flush(now=59.9) == []
     assert step.flush(now=60) == [sample("b", 15, 0)]
+
+
+def test_an_aggregate_never_holds_samples_that_are_more_than_its_time_apart():
+    """As when a node sends at once what it measured in the hours that it was cut off."""
+    step = Step("aggregator", retention_time=60, target={"name": "b"})
+    made = step.give(*(sample("a", at, at) for at in range(0, 200, 20)))
+    assert made == [sample("b", 20, 0), sample("b", 80, 60), sample("b", 140, 120)]
+    assert step.give(sample("a", 5, 100)) == [sample("b", 180, 180)]
 
 
 def test_an_aggregate_that_is_never_filled_is_released_after_a_week():

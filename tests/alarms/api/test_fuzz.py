@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.alarms import make_alarm
+from tests.support.defined_alarms import make_alarm
 
 from .conftest import definition
 

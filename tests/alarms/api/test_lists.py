@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alarms.models import Alarm, AlarmChange
-from tests.support.alarms import make_alarm
+from tests.support.defined_alarms import make_alarm
 
 from .conftest import Caller, assert_refused, make
 

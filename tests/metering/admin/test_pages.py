@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from metering.collector.ingestion import ingest
-from metering.messages import Link, PrivateKey, sample_id, seal_batch
+from metering.messages import Bundle, Letter, Link, PrivateKey, Refusal, sample_id, seal_batch, seal_bundle
 from metering.models import Agent, AgentKey, ApiToken, Batch, Membership, ParkedBatch, Quarantine, Sample
 from tests.support.samples import at, make_sample, store, store_samples
 
@@ -300,3 +300,17 @@ def test_released_messages_leave_the_list_and_can_be_asked_for(pages, node):
     assert row not in shown(pages, "metering/quarantine/")
     assert row in shown(pages, "metering/quarantine/?state=released")
     assert row in shown(pages, "metering/quarantine/?state=all")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"oslo.version": "2.0", "oslo.message": "{\\"event_type\\": \\"<b>.said\\"}"}', b"\xff", b"[1]"]
+)
+def test_a_refused_notification_is_shown_readable(pages, body):
+    bundle = Bundle("alone-1", 0, "rabbit://mq/", [Letter(body, exchange="nova", routing_key="notifications.info")])
+    message = seal_bundle(bundle, PrivateKey.generate(), compress=False)
+    ingest(Refusal("mq-1", "bad_notification", "no event type", message).to_bytes())
+    entry = Quarantine.objects.get()
+    page = shown(pages, f"metering/quarantine/{entry.pk}/change/")
+    assert "rabbit://mq/" in page
+    assert "notifications.info" in page
+    assert "<b>.said" not in page

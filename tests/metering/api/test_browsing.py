@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from metering.messages import sample_id
-from tests.support.alarms import make_alarm
+from tests.support.defined_alarms import make_alarm
 from tests.support.events import store_event
 from tests.support.routes import api_patterns
 from tests.support.samples import make_sample, store_samples

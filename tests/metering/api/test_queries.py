@@ -187,7 +187,8 @@ BAD_BODIES = [
         ({"=~": {"meter": "a{2,1}"}}, "invalid regular expression"),
         ({"=~": {"metadata.a": "[z-a]"}}, "invalid regular expression: invalid character range: [z-a]"),
         ({"=~": {"meter": "(((a{0,255}){0,255}){0,255})"}}, "invalid regular expression: regular expression is too complex: (((a"),
-        ({"=~": {"metadata.a": "(?:a{1,255}|b{1,255}){1,255}"}}, "regular expressions take longer than 0.5 s to compile: (?:a"),
+        # PostgreSQL gives up by itself, or we do after half a second: it depends on who is the faster.
+        ({"=~": {"metadata.a": "(?:a{1,255}|b{1,255}){1,255}"}}, "regular expression"),
         ({"=~": {"meter": "a" * 300}}, "the regular expression aaa"),
         ({"=": {"metadata.a": [1]}}, '{"=": {"metadata.a": [1]}} is not valid under any of the given schemas'),
     )),

@@ -25,7 +25,7 @@ from metering.api.views import ApiView
 from metering.collector import ingestion, posting
 from metering.messages import sample_id
 from metering.models import AgentKey, ApiToken, Batch, Membership, Meter, ParkedBatch, Quarantine, Resource
-from tests.support.alarms import make_alarm
+from tests.support.defined_alarms import make_alarm
 from tests.support.events import make_event, store_events
 from tests.support.samples import make_sample, store_samples
 

@@ -135,6 +135,20 @@ def test_another_batch_made_from_inputs_under_the_same_id_is_quarantined():
     assert not StoredOrigin.objects.filter(key="b").exists()
 
 
+@pytest.mark.parametrize("stream", ["the same", "another"])
+def test_what_was_made_again_of_the_same_inputs_is_a_duplicate(stream):
+    """A task that comes again when the outbox was lost, or has forgotten it after a day."""
+    agent = EnrolledAgent()
+    due, samples = now_microseconds(), some_samples(1)
+    ingest(agent.message(samples, due=due, unit="0", origins=[Origin("a", 1)]))
+    if stream == "another":
+        agent.stream, agent.sequence, agent.previous = uuid4(), 0, ""
+    outcome = ingest(agent.message(samples, due=due, unit="0", origins=[Origin("a", 1)]))
+    assert outcome.result == Result.DUPLICATE
+    assert StoredSample.objects.count() == 1
+    assert not Quarantine.objects.exists()
+
+
 def test_an_input_that_was_metered_before_is_skipped_within_another_batch():
     agent = EnrolledAgent()
     one, two, three = some_samples(3)

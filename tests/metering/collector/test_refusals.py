@@ -31,3 +31,13 @@ def test_a_refusal_that_cannot_be_read_is_kept_itself() -> None:
 def test_a_detail_that_no_text_column_can_hold_is_kept_readable() -> None:
     ingest(Refusal("mq\x00", "bad_notification", "a\x00b \ud800", b"x").to_bytes())
     assert Quarantine.objects.get().detail == "a\\0b \\ud800"
+
+
+def test_a_refusal_always_fits_through_a_broker() -> None:
+    """RabbitMQ 4 takes 16 MiB; one that it refuses would hold up all that lie behind it in the outbox."""
+    message = Refusal("mq-1", "bad_notification", "why", b"x" * 16 * 1024 * 1024).to_bytes()
+    assert len(message) < 2 * 1024 * 1024
+    ingest(message)
+    entry = Quarantine.objects.get()
+    assert entry.detail == "of 16777216 bytes the first 1048576 are kept: why"
+    assert bytes(entry.message) == b"x" * 1024 * 1024

@@ -21,6 +21,7 @@ from metering.housekeeping.partitions import WEEK, ensure_ahead, ensure_weeks, l
 from metering.housekeeping.retention import drop_expired, plan_retention
 from metering.housekeeping.rolling import keep_rollups
 from metering.messages import Meter as SentMeter
+from metering.messages import Origin as SentOrigin
 from metering.messages import to_microseconds
 from metering.models import Batch, BatchBody, Meter, Origin, Quarantine, RetentionFloor, RollupHour, RollupMark, Sample
 from metering.retention.floors import raise_floor
@@ -325,6 +326,18 @@ def test_an_id_from_below_the_ledgers_floor_is_quarantined(kept):
     drop_expired(NOW)
     again = ingest(first)
     assert (again.reason, "ledger has been dropped" in again.detail) == ("below_floor", True)
+
+
+@pytest.mark.django_db
+def test_inputs_whose_keys_have_been_dropped_are_not_metered_again():
+    """Someone kept a bundle of notifications for longer than the store keeps their keys, and hands it to another transform role."""
+    samples = some_samples(1, at=to_microseconds(ago(20)))
+    take_in(EnrolledAgent("mq-1").message(samples, due=to_microseconds(ago(20)), origins=[SentOrigin("m-1", 1)]))
+    Origin.objects.all().delete()
+    raise_floor("origins", ago(10))
+    again = ingest(EnrolledAgent("mq-2").message(samples, due=to_microseconds(ago(20)), origins=[SentOrigin("m-1", 1)]))
+    assert (again.reason, "is not known any more" in again.detail) == ("below_floor", True)
+    assert Sample.objects.count() == 1
 
 
 def test_a_batch_from_below_the_floor_of_bodies_is_stored_without_its_body(kept):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.notifications.definitions.globs import Globs, covers
@@ -54,12 +54,14 @@ GLOBS = st.text("ab*?[]!", max_size=6)
 
 
 @given(GLOBS, GLOBS, st.text("ab*?[]!", max_size=6))
+@settings(deadline=None)
 def test_a_covering_glob_matches_all_that_the_covered_one_matches(wider: str, narrower: str, text: str) -> None:
     if covers(wider, narrower) and fnmatchcase(text, narrower):
         assert fnmatchcase(text, wider)
 
 
 @given(st.lists(st.text("ab*", min_size=1, max_size=4), min_size=1, max_size=3), st.data())
+@settings(deadline=None)
 def test_nothing_that_a_shadowed_rule_matches_is_left_to_it(globs: list[str], data: st.DataObject) -> None:
     rule = st.lists(
         st.text("ab*!", min_size=1, max_size=4).filter(lambda glob: glob.strip("!")), min_size=1, max_size=3

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.definition_files import BadDefinitions
@@ -115,6 +115,7 @@ def test_what_is_no_volume_is_a_gap_with_a_reason(tmp_path: Path, value: Any) ->
 @given(
     st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False, min_value=-1e30, max_value=1e30)
 )
+@settings(deadline=None)
 def test_a_volume_is_exactly_the_number_of_the_payload(tmp_path_factory: pytest.TempPathFactory, value: float) -> None:
     made, told = samples(tmp_path_factory.mktemp("meters"), "", VOLUME | {"size": value})
     if made:
@@ -319,8 +320,6 @@ def test_what_is_not_in_lookup_is_the_same_for_all(tmp_path: Path) -> None:
         ("unit: $.payload.n", {}, "unit: no value"),
         ("type: $.payload.n", {"n": "sum"}, "type 'sum': expected one of gauge, delta, cumulative"),
         ("type: $.payload.n", {"n": ["gauge"]}, "type ['gauge']: expected one of"),
-        ("", {"note": "\0"}, "resource: "),
-        ("", {"note": "x" * 70_000}, "expected at most 65536"),
     ],
 )
 def test_a_sample_that_cannot_be_made_or_cannot_travel_is_told(
@@ -343,6 +342,7 @@ JSON = st.recursive(
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys([*VOLUME, "measurements", "at"], JSON)) | JSON)
+@settings(deadline=None)
 def test_any_payload_makes_samples_that_can_travel_or_a_reason(
     tmp_path_factory: pytest.TempPathFactory, payload: Any
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -150,6 +152,11 @@ def test_a_number_is_compared_as_a_number_also_where_the_value_is_text() -> None
         ("$.payload.counts[*].n * 2", [20, None, 60]),
         ("1 + 2 * $.payload.counts[*].n + 1", [22, None, 62]),
         ("1 + 2", [3]),
+        ("@.publisher_id + '!'", ["compute.host.example.org!"]),
+        ("(publisher_id) + '!'", ["compute.host.example.org!"]),
+        ("['publisher_id'] + '!'", ["compute.host.example.org!"]),
+        ("'publisher_id' + '!'", ["publisher_id!"]),
+        ("'publisher_id'", ["compute.host.example.org"]),
         ("$.payload.tags[*] * 2", []),
     ],
 )
@@ -198,6 +205,7 @@ def test_a_union_binds_looser_than_a_dot(text: str, values: list[Any]) -> None:
         (r"`sub(/(\w+)\.(\w+)/, \2-\1)`", "compute.host", ["host-compute"]),
         ("`sub(/x/, y)`", "compute.host", ["compute.host"]),
         ("`sub(/.*/, )`", "failure", [""]),
+        ("`sub(/ /, _)`", "Fan 1", ["Fan_1"]),
         ("`sub(/a/b/, c)`", "xa/by", ["xcy"]),
         ("`sub(/a/, b)`", 5, []),
         ("`len`", "abc", [3]),
@@ -263,6 +271,8 @@ def test_matches_tell_where_a_value_stands() -> None:
         ("$.a |", 6, "a number, a name"),
         ("($.a", 5, "')'"),
         ("$.a + ", 7, "a name"),
+        ("host + '_'", 1, "$.host for the field, or 'host' for the text"),
+        ("$.a + 2 * host", 11, "$.host for the field"),
         ("$.a-$.b", 5, "a minus needs a blank before it"),
         ("$.a b", 5, "an operator"),
         ("$.a.`len", 9, "that ends the function"),
@@ -293,7 +303,7 @@ SIGNS = st.sampled_from(
 
 
 @given(st.lists(SIGNS, max_size=40).map("".join) | st.text(max_size=60))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_any_text_is_a_path_or_a_bad_path_and_any_path_can_be_looked_up(text: str) -> None:
     try:
         getter = compile_path(text)
@@ -384,7 +394,7 @@ def steps(draw: Any) -> tuple[str, Any]:
 
 
 @given(st.lists(steps(), max_size=5), DOCUMENTS)
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_a_compiled_path_finds_what_a_plain_interpreter_finds(path: list[tuple[str, Any]], document: Any) -> None:
     getter = compile_path("$" + "".join(text for text, _ in path))
     expected = [document]
@@ -406,7 +416,7 @@ def exact(value: Any) -> Fraction | None:
 
 
 @given(st.sampled_from("+-*/"), LEAVES, LEAVES)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_arithmetic_is_that_of_fractions(sign: str, left: Any, right: Any) -> None:
     results = compile_path(f"$.a {sign} $.b")({"a": left, "b": right})
     first, second = exact(left), exact(right)
@@ -418,3 +428,13 @@ def test_arithmetic_is_that_of_fractions(sign: str, left: Any, right: Any) -> No
         expected = {"+": first + second, "-": first - second, "*": first * second, "/": second and first / second}[sign]
         assert len(results) == 1
         assert abs(Fraction(results[0]) - expected) <= (abs(expected) / 10**27 if sign == "/" else 0)
+
+
+def test_the_paths_of_the_documentation_are_paths() -> None:
+    page = (FilePath(__file__).parents[4] / "docs" / "definitions.md").read_text()
+    table = page.split("| path | finds |")[1].split("\n\n")[0]
+    spans = [span[2].replace("\\|", "|") for span in re.finditer(r"(`{1,2})(?!`) ?(.+?) ?(?<!`)\1(?!`)", table)]
+    paths = [span for span in spans if span.startswith(("$", "payload", "publisher_id"))]
+    assert len(paths) > 15
+    for path in paths:
+        compile_path(path)

@@ -1,0 +1,110 @@
+"""Which deliveries are handed out next, and for how long."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from alarms.models import Attempt
+
+__all__ = ["LONGEST_LEASE_SECONDS", "Leased", "lease_due"]
+
+# An attempt takes ten seconds at most; the rest is for the queue. Each attempt that nobody reported on doubles the next lease, so that a
+# message that waits in the queue because no notifier runs is not put there again and again. Shorter than the five minutes for which a
+# receiver takes a signature.
+_LEASE_SECONDS = 60
+LONGEST_LEASE_SECONDS = 240
+# How much may be with notifiers at one time: in all, of a project, for one receiver, and of a project for one receiver. A notifier makes 64
+# attempts at once, and one that hangs holds its place for ten seconds.
+_IN_FLIGHT = 256
+_OF_PROJECT = 16
+_FOR_RECEIVER = 32
+_OF_PROJECT_FOR_RECEIVER = 8
+
+# The first question counts what is out; the second finds what is due and first in its line (of one alarm and URL). Then each bound in turn
+# leaves out what is beyond it, so that what waits for one receiver takes no place from the others. Projects take turns.
+_LEASE = """
+WITH out AS (
+    SELECT project_id, receiver, count(*) AS count FROM alarms_delivery
+    WHERE ended_at IS NULL AND leased_until > %(now)s GROUP BY project_id, receiver
+), due AS (
+    SELECT id, number, project_id, receiver, due_at FROM alarms_delivery delivery
+    WHERE ended_at IS NULL AND due_at <= %(now)s AND (leased_until IS NULL OR leased_until <= %(now)s)
+        AND NOT EXISTS (
+            SELECT FROM alarms_delivery earlier
+            WHERE earlier.alarm_id = delivery.alarm_id AND earlier.number < delivery.number AND earlier.ended_at IS NULL
+                AND earlier.url = delivery.url
+        )
+), by_both AS (
+    SELECT due.*, coalesce((SELECT count FROM out WHERE out.project_id = due.project_id AND out.receiver = due.receiver), 0)
+        + row_number() OVER (PARTITION BY project_id, receiver ORDER BY due_at, number) AS place
+    FROM due
+), by_project AS (
+    SELECT id, number, project_id, receiver, due_at,
+        coalesce((SELECT sum(count) FROM out WHERE out.project_id = by_both.project_id), 0)
+        + row_number() OVER (PARTITION BY project_id ORDER BY due_at, number) AS turn
+    FROM by_both WHERE place <= %(of_project_for_receiver)s
+), by_receiver AS (
+    SELECT id, turn, due_at, number,
+        coalesce((SELECT sum(count) FROM out WHERE out.receiver = by_project.receiver), 0)
+        + row_number() OVER (PARTITION BY receiver ORDER BY turn, due_at, number) AS place
+    FROM by_project WHERE turn <= %(of_project)s
+), chosen AS (
+    SELECT delivery.id FROM alarms_delivery delivery JOIN by_receiver USING (id)
+    WHERE place <= %(for_receiver)s
+        AND delivery.ended_at IS NULL AND (delivery.leased_until IS NULL OR delivery.leased_until <= %(now)s)
+    ORDER BY turn, by_receiver.due_at, by_receiver.number
+    LIMIT greatest(0, %(in_flight)s - (SELECT coalesce(sum(count), 0) FROM out))
+    FOR UPDATE OF delivery SKIP LOCKED
+)
+UPDATE alarms_delivery delivery SET
+    state = 'leased',
+    attempt_count = attempt_count + 1,
+    lost_count = lost_count + 1,
+    leased_until = %(now)s + make_interval(secs => least(%(longest)s, %(lease)s * power(2, least(lost_count, 10))))
+FROM chosen WHERE delivery.id = chosen.id
+RETURNING delivery.id, delivery.project_id, delivery.url, delivery.body, delivery.attempt_count, delivery.leased_until
+"""
+
+
+class Leased(NamedTuple):
+    """One attempt to hand out. Whoever knows ``token`` may say, once, what came of it."""
+
+    delivery_id: UUID
+    project_id: str
+    url: str
+    body: str
+    number: int
+    leased_until: datetime
+    token: str
+
+
+def lease_due(now: datetime) -> list[Leased]:
+    """Take what is due, and nobody else gets it until its lease ends or its attempt is reported.
+
+    Of one alarm and URL only the first that has not ended. Lossless for the caller: what it does not send is due again.
+    """
+    with transaction.atomic():
+        leased = [Leased(*row, token=secrets.token_urlsafe()) for row in _take(now)]
+        Attempt.objects.bulk_create(
+            Attempt(delivery_id=one.delivery_id, number=one.number, token=one.token, begun_at=now) for one in leased
+        )
+    return leased
+
+
+def _take(now: datetime) -> list[tuple[Any, ...]]:
+    bounds = {
+        "in_flight": _IN_FLIGHT,
+        "of_project": _OF_PROJECT,
+        "for_receiver": _FOR_RECEIVER,
+        "of_project_for_receiver": _OF_PROJECT_FOR_RECEIVER,
+        "lease": _LEASE_SECONDS,
+        "longest": LONGEST_LEASE_SECONDS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LEASE, {"now": now, **bounds})
+        return cursor.fetchall()

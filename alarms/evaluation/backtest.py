@@ -1,0 +1,139 @@
+"""What a rule would have done in the past: by the code that decides about alarms, from the series that it would have been given.
+
+Only which series are read together is another matter here. One alarm is evaluated at many moments; those that lie a whole number of periods
+apart have buckets in common, and are one statement.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from math import gcd
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from alarms.rules.alarm_types import AlarmType, Situation, find_type
+from alarms.rules.decision import INSUFFICIENT, State
+from alarms.rules.matching import decide_event, matches
+from alarms.rules.series import Reading
+from alarms.rules.time_constraints import is_open
+from alarms.rules.translations import NotEvaluable
+from alarms.rules.windows import Bucket, Window
+from metering.queries.errors import QueryError, TooExpensive
+from metering.queries.filters import Scope
+
+from .arrivals import read_events_between
+from .reading import Question, ReadFailed, read_all
+
+__all__ = ["Transition", "backtest"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A range is looked at more seldom rather than at more moments, or by more statements.
+_MOST_MOMENTS = 10_000
+_MOST_STATEMENTS = 60
+
+
+class Transition(NamedTuple):
+    """A change of the state, as the history would have it."""
+
+    at: datetime
+    previous: State
+    current: State
+    reason: str
+    reason_data: dict[str, Any]
+
+
+def backtest(
+    rule: Mapping[str, Any],
+    type_name: str,
+    scope: Scope,
+    start: datetime,
+    end: datetime,
+    *,
+    time_constraints: Sequence[Mapping[str, Any]] = (),
+) -> list[Transition]:
+    """The transitions that an alarm with this rule would have had in ``[start, end)``, beginning with insufficient data.
+
+    It is evaluated at the moments at which it would have been, only more seldom where the range is long. Raises NotEvaluable for a rule
+    that cannot be, QueryError for what cannot be read, TooExpensive where it takes longer than a question may.
+    """
+    if type_name == "event":
+        return _backtest_events(rule, scope, start, end)
+    alarm_type = find_type(type_name)
+    if alarm_type is None:
+        raise NotEvaluable(f"alarms of the type {type_name} cannot be tested on the past")
+    moments = _moments(alarm_type.readings(rule, end), start, end)
+    state: State = INSUFFICIENT
+    memory: Mapping[str, Any] = {}
+    found = []
+    for now, series in _series_at(alarm_type, rule, scope, moments):
+        if not is_open(time_constraints, now):
+            continue
+        decision = alarm_type.decide(Situation(rule, state, memory, False, now), series)
+        if decision.state != state:
+            found.append(Transition(now, state, decision.state, decision.reason, decision.reason_data))
+        state, memory = decision.state, decision.memory
+    return found
+
+
+def _moments(readings: Sequence[Reading], start: datetime, end: datetime) -> list[datetime]:
+    """When the alarm is evaluated: on the grid of cycles, or more seldom."""
+    step = settings.CELOMETER_EVALUATION_INTERVAL
+    seconds = (end - start).total_seconds()
+    seldom = max(1, -int(-seconds // (step * _MOST_MOMENTS)))
+    periods = [reading.window.period_seconds for reading in readings]
+    while (
+        step * seldom < seconds and sum(period // gcd(period, step * seldom) for period in periods) > _MOST_STATEMENTS
+    ):
+        seldom += 1
+    length = timedelta(seconds=step * seldom)
+    first = _EPOCH - (_EPOCH - start) // length * length
+    return [first + number * length for number in range(-((first - end) // length))] if first < end else []
+
+
+def _series_at(
+    alarm_type: AlarmType, rule: Mapping[str, Any], scope: Scope, moments: Sequence[datetime]
+) -> Iterator[tuple[datetime, list[list[Bucket]]]]:
+    """Each moment with the series that the rule is given at it."""
+    readings = {now: alarm_type.readings(rule, now - settings.CELOMETER_ALARM_LAG) for now in moments}
+    together: dict[tuple[int, timedelta], list[Reading]] = {}
+    for found in readings.values():
+        for place, reading in enumerate(found):
+            together.setdefault((place, _phase(reading.window)), []).append(reading)
+    deadline = time.monotonic() + settings.CELOMETER_QUERY_TIMEOUT_SECONDS
+    series = {}
+    for key, same in together.items():
+        if time.monotonic() > deadline:
+            raise TooExpensive("The back-test took too long. Take a shorter range.", value=None)
+        series[key] = _read(same, scope)
+    for now, found in readings.items():
+        yield (
+            now,
+            [reading.window.within(series[place, _phase(reading.window)]) for place, reading in enumerate(found)],
+        )
+
+
+def _phase(window: Window) -> timedelta:
+    return (window.end_at - _EPOCH) % timedelta(seconds=window.period_seconds)
+
+
+def _read(same: Sequence[Reading], scope: Scope) -> list[Bucket]:
+    """All buckets of readings whose windows lie a whole number of periods apart."""
+    first, last = min(one.window.start_at for one in same), max(one.window.end_at for one in same)
+    period = same[0].window.period_seconds
+    window = Window(last, period, (last - first) // timedelta(seconds=period))
+    (answer,) = read_all([Question(same[0]._replace(window=window), scope)])
+    if isinstance(answer, ReadFailed):
+        raise QueryError(str(answer))
+    return answer
+
+
+def _backtest_events(rule: Mapping[str, Any], scope: Scope, start: datetime, end: datetime) -> list[Transition]:
+    """The first hit: an event alarm never goes back by itself."""
+    for event in read_events_between(start, end, scope):
+        if matches(rule, event):
+            decision = decide_event(rule, event, INSUFFICIENT, repeats=False)
+            return [Transition(event.generated_at, INSUFFICIENT, decision.state, decision.reason, decision.reason_data)]
+    return []
