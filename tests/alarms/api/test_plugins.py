@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from alarms import schemes
+from alarms.notifiers import registry as notifiers
 from alarms.rules import registry
 from alarms.rules.contract import BadRule, RuleType
 from alarms.rules.registry import DuplicateType, rule_types
@@ -33,14 +34,22 @@ def parse(body: object, path: str) -> dict[str, object]:
 MOON = RuleType("moon", parse, lambda rule: f"Alarm at the {rule['side']} side", may_be_leaf=True)
 
 
+class Points(list[Point]):
+    """Entry points of a group."""
+
+    @property
+    def names(self) -> set[str]:
+        return {point.name for point in self}
+
+
 @pytest.fixture
 def install(monkeypatch) -> Iterator[object]:
     """Puts objects in the place of installed entry points, by group."""
 
     def put(**points: list[Point]) -> None:
         found = {f"celometer.{group}": entries for group, entries in points.items()}
-        for module in (registry, schemes):
-            monkeypatch.setattr(module, "entry_points", lambda group: found.get(group, []))
+        for module in (registry, notifiers):
+            monkeypatch.setattr(module, "entry_points", lambda group: Points(found.get(group, [])))
         forget()
 
     def forget() -> None:
