@@ -25,9 +25,9 @@ _OF_PROJECT = 16
 _FOR_RECEIVER = 32
 _OF_PROJECT_FOR_RECEIVER = 8
 
-# One pass over what is open finds who is first in its line (of one alarm and URL) and what is out. Then each bound in turn leaves out what is
-# beyond it, so that what waits for one receiver takes no place from the others. Projects take turns. Nothing here is joined: a thousand
-# deliveries that have just been made, of which the planner knows nothing yet, would be compared with each other, pair by pair.
+# One pass over what is open finds what is first in its line (of one alarm and URL), and what is out. Then each bound in turn leaves out
+# what is beyond it, so that what waits for one receiver takes no place from the others. Projects take turns. Nothing here is joined: of a
+# thousand deliveries that have just been made the planner knows nothing yet, and would compare each with each.
 _LEASE = """
 WITH open AS MATERIALIZED (
     SELECT id, number, project_id, receiver, due_at, leased_until,

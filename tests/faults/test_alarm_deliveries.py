@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import threading
 import time
 from collections import defaultdict
@@ -239,6 +240,31 @@ def test_while_the_broker_is_away_nothing_is_leased_and_nothing_is_lost(telling:
     telling.stack.broker.wire.mend()
     telling.await_ended(1)
     assert len(receiver.posted) == 1
+
+
+def test_a_broker_that_neither_answers_nor_refuses_is_not_waited_for(telling: Telling, serve, settings) -> None:
+    settings.CELOMETER_BROKER_URL = telling.stack.broker.url
+    transit(make_alarm(hook(serve())))
+    telling.stack.broker.wire.freeze()
+    begun = time.monotonic()
+    deliver()
+    # Without a bound of its own it would be the half minute that workers wait for their broker.
+    assert time.monotonic() - begun < 20
+    assert Delivery.objects.get().state == "waiting"
+    telling.stack.broker.wire.thaw()
+
+
+def test_a_notifier_that_is_asked_to_stop_ends_what_it_began(telling: Telling, serve, hanging: Hanging) -> None:
+    receiver = serve(hanging)
+    telling.start()
+    transit(make_alarm(hook(receiver)))
+    telling.tick()
+    assert hanging.asked.acquire(timeout=30)
+    telling.notifier.send(signal.SIGTERM)
+    hanging.over.set()
+    assert telling.notifier.await_end() == 0
+    wait_until(lambda: Attempt.objects.exclude(ended_at=None).count() == 1, what="it is reported")
+    assert Delivery.objects.get().state == "waiting"
 
 
 def test_whoever_is_killed_everything_is_told_in_order(telling: Telling, serve) -> None:
