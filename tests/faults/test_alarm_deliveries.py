@@ -9,6 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -186,6 +187,18 @@ def test_a_lost_report_tells_again_under_the_same_id(telling: Telling, serve) ->
     telling.await_ended(1, in_haste=True)
     assert len(receiver.posted) == 2
     assert len(set(ids(receiver))) == 1
+
+
+def test_an_attempt_past_its_lease_is_not_made(telling: Telling, serve) -> None:
+    receiver = serve()
+    telling.start()
+    with telling.stack.broker.connect() as client:
+        for number, seconds in enumerate((-1, 60)):
+            arguments = (str(uuid4()), 1, "x", hook(receiver, f"/{number}"), "{}", {})
+            expires_at = timezone.now() + timedelta(seconds=seconds)
+            app.send_task(NOTIFY_TASK, args=arguments, queue="notifier", expires=expires_at, connection=client)
+    wait_until(lambda: receiver.posted, what="the one that is in time is made")
+    assert [posted.path for posted in receiver.posted] == ["/1"]
 
 
 def test_an_hour_of_errors_is_survived(telling: Telling, serve) -> None:
