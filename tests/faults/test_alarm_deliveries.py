@@ -20,6 +20,7 @@ from alarms.models import Attempt, Delivery
 from alarms.notifiers.contract import NOTIFY_TASK, REPORT_TASK, Outcome
 from config.celery import app
 from tests.agents.pipeline.publishers.web_server import WebServer
+from tests.faults.conftest import Door
 from tests.support.alarms import make_alarm, transit
 from tests.support.roles import Stage, wait_until
 from tests.support.stacks import TRANSPORTS, Stack
@@ -169,6 +170,23 @@ def test_reports_wait_for_who_takes_them(telling: Telling, serve) -> None:
     telling.reports.start()
     wait_until(lambda: Delivery.objects.get().state == "delivered", what="the report is taken")
     assert len(receiver.posted) == 1
+
+
+def test_a_report_waits_while_the_store_is_away(telling: Telling, serve, hanging: Hanging, door: Door) -> None:
+    receiver = serve(lambda handler: hanging(handler) or handler.send_response(200) or handler.end_headers())
+    telling.start()
+    transit(make_alarm(hook(receiver)))
+    telling.tick()
+    assert hanging.asked.acquire(timeout=30)
+    door.shut()
+    hanging.over.set()
+    telling.reports.await_output("a report waits for the store")
+    telling.tick()
+    telling.alarms.await_output("deliveries wait for the next tick")
+    assert Delivery.objects.get().state == "leased"
+    door.open()
+    wait_until(lambda: Delivery.objects.get().state == "delivered", what="the report is taken")
+    assert Attempt.objects.count() == 1
 
 
 def test_a_lost_report_tells_again_under_the_same_id(telling: Telling, serve) -> None:
