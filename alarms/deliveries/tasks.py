@@ -29,6 +29,8 @@ __all__ = ["deliver", "take_report"]
 logger = logging.getLogger(__name__)
 
 _NOTIFIER_QUEUE = "notifier"
+# Twice what may be with notifiers at one time.
+_MOST_WAITING = 512
 # What a notifier has not begun by then it leaves: it would not be done before the lease ends.
 _ATTEMPT_SECONDS = 15
 _MOST_SECONDS = 5.0
@@ -84,6 +86,9 @@ def _send_while_due() -> None:
     ) as broker:
         try:
             broker.ensure_connection(max_retries=1, timeout=_BROKER_SECONDS)
+            if _waiting_attempts(broker) >= _MOST_WAITING:
+                logger.warning("deliveries wait: no notifier takes the attempts that lie on the broker")
+                return
             stop_at = time.monotonic() + _MOST_SECONDS
             while time.monotonic() < stop_at:
                 with waiting_for_store():
@@ -95,6 +100,16 @@ def _send_while_due() -> None:
                     _send(one, secret=known[one.project_id], broker=broker)
         except (OperationalError, *broker.recoverable_connection_errors) as error:
             logger.warning("deliveries wait: the broker of the notifiers is away: %s", error)
+
+
+def _waiting_attempts(broker: Connection) -> int:
+    """How many attempts nobody has taken from the broker. Without a notifier they would pile up there, lease by lease."""
+    with broker.channel() as channel:
+        try:
+            return int(channel.queue_declare(_NOTIFIER_QUEUE, passive=True).message_count)
+        except broker.channel_errors:
+            # There is no such queue yet, or, on Redis, nothing in it.
+            return 0
 
 
 def _send(one: Leased, *, secret: str, broker: Connection) -> None:

@@ -259,6 +259,18 @@ def test_hanging_receivers_hold_up_nobody_else(telling: Telling, serve, hanging:
     assert not Attempt.objects.exclude(ended_at=None).exclude(status=200).exists(), "meanwhile all of them still hang"
 
 
+def test_without_a_notifier_attempts_do_not_pile_up(stack: Stack, settings) -> None:
+    settings.CELOMETER_BROKER_URL = stack.broker.url
+    for number in range(200):
+        transit(make_alarm(f"https://{number}.example/", project_id=f"project-{number}"))
+    depths = []
+    for _ in range(6):
+        deliver()
+        depths.append(stack.broker.depth("notifier"))
+        Delivery.objects.update(leased_until=timezone.now())
+    assert depths == [200, 400, 600, 600, 600, 600]
+
+
 def test_while_the_broker_is_away_nothing_is_leased_and_nothing_is_lost(telling: Telling, serve, settings) -> None:
     receiver = serve()
     telling.start()
