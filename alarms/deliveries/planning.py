@@ -54,20 +54,24 @@ def plan(fired: Sequence[Fired]) -> None:
 
 
 def body_of(fired: Fired) -> str:
-    """What a receiver gets: exactly the keys that OpenStack's alarms have always sent, as ASCII."""
+    """What a receiver gets: exactly the keys that OpenStack's alarms have always sent, as ASCII.
+
+    A number that JSON has none for (NaN, an infinity) is null: it must not keep the transition from being written.
+    """
     alarm = fired.alarm
-    return json.dumps(
-        {
-            "alarm_name": alarm.name,
-            "alarm_id": str(alarm.id),
-            "severity": Severity(alarm.severity).label,
-            "previous": fired.previous,
-            "current": fired.current,
-            "reason": fired.reason,
-            "reason_data": fired.reason_data,
-        },
-        allow_nan=False,
-    )
+    told = {
+        "alarm_name": alarm.name,
+        "alarm_id": str(alarm.id),
+        "severity": Severity(alarm.severity).label,
+        "previous": fired.previous,
+        "current": fired.current,
+        "reason": fired.reason,
+        "reason_data": fired.reason_data,
+    }
+    try:
+        return json.dumps(told, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(json.dumps(told), parse_constant=lambda _: None))
 
 
 def _last_numbers(alarm_ids: set[UUID]) -> Counter[UUID]:
