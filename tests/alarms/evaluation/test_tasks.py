@@ -28,12 +28,11 @@ _STUCK = """
 import config.celery, django, sys, time
 django.setup()
 from django.utils import timezone
-from alarms.evaluation import cycle
-from alarms import transitions
+from alarms.evaluation import cycle, writing
 def stuck(*_):
     print("about to commit", flush=True)
     time.sleep(600)
-transitions.deliveries.plan = stuck
+writing.deliveries.plan = stuck
 cycle.evaluate_due(timezone.now())
 """
 

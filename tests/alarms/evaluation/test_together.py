@@ -10,8 +10,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from alarms import transitions
-from alarms.evaluation import cycle
+from alarms.evaluation import cycle, writing
 from alarms.evaluation.claims import CLAIM_SECONDS, claim_due, next_due_at
 from alarms.evaluation.cycle import evaluate_due
 from alarms.models import Alarm, AlarmChange, Delivery, Schedule
@@ -110,7 +109,7 @@ def test_an_evaluator_that_dies_while_it_writes_has_written_nothing(monkeypatch)
     make_alarm(threshold_rule())
     put(91, 91)
     with monkeypatch.context() as patch:
-        patch.setattr(transitions.deliveries, "plan", die)
+        patch.setattr(writing.deliveries, "plan", die)
         with pytest.raises(SystemExit):
             evaluate_due(NOW)
     assert Alarm.objects.get().state == "insufficient data"
