@@ -91,14 +91,20 @@ def test_an_evaluator_that_died_delays_its_alarms_by_one_cycle():
     check_told_once(1)
 
 
-def test_an_evaluator_that_wakes_up_after_its_claim_has_ended_writes_nothing(monkeypatch):
-    make_alarm(threshold_rule(), repeat_actions=True)
+@pytest.mark.parametrize("state", ["insufficient data", "alarm"])
+def test_an_evaluator_that_wakes_up_after_its_claim_has_ended_writes_nothing(monkeypatch, state):
+    make_alarm(threshold_rule(), repeat_actions=True, state=state)
     put(91, 91)
-    with between_reading_and_writing(
-        monkeypatch, lambda: in_thread(lambda: evaluate_due(NOW + timedelta(seconds=CLAIM_SECONDS)))
-    ):
+    others = []
+
+    def evaluate_elsewhere():
+        others.append(in_thread(lambda: evaluate_due(NOW + timedelta(seconds=CLAIM_SECONDS))))
+
+    with between_reading_and_writing(monkeypatch, evaluate_elsewhere):
         assert evaluate_due(NOW) == (1, 0, True)
-    check_told_once(1)
+    assert others == [(1, 1, True)]
+    assert Alarm.objects.get().state == "alarm"
+    assert Delivery.objects.count() == 1
 
 
 def die(*_):
