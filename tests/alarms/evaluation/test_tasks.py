@@ -84,6 +84,21 @@ def test_an_event_wakes_an_evaluator(evaluator):
     assert Delivery.objects.count() == 1
 
 
+def test_the_clock_has_alarms_evaluated(stage, store):
+    make_alarm(threshold_rule())
+    samples(91, 91)
+    often = environment(stage, CELOMETER_EVALUATION_INTERVAL="2")
+    stage.worker("alarms", environment=often).start().await_ready()
+    clock = stage.role(
+        "clock", *("celery", "-A", "config", "beat", "--schedule", str(stage.directory / "clock")), environment=often
+    )
+    clock.start()
+    wait_until(lambda: Alarm.objects.get().state == "alarm", what="a cycle")
+    first = Schedule.objects.get().evaluated_at
+    wait_until(lambda: Schedule.objects.get().evaluated_at > first, what="another cycle")
+    assert Delivery.objects.count() == 1
+
+
 def test_an_evaluator_that_is_killed_before_its_commit_leaves_no_trace_and_loses_nothing(stage, store):
     make_alarm(threshold_rule())
     samples(91, 91)
