@@ -21,6 +21,7 @@ from config.env import REPOSITORY
 from config.launch.broker import EmbeddedBroker
 from config.launch.home import Home
 from config.launch.postgres import EmbeddedPostgres
+from config.launch.roles import read_procfile
 from tests.support.servers import make_server_directory
 
 pytestmark = pytest.mark.timeout(180)
@@ -149,7 +150,8 @@ def test_what_a_killed_supervisor_left_is_found_and_replaced(launcher: Launcher)
 
     second = launcher.call("up")
     assert second.returncode == 0, second.stdout
-    assert "stopped what a killed run left: scheduler, compute, collector, store, clock, api" in second.stdout
+    roles = [name for name in read_procfile(REPOSITORY / "Procfile") if name != "listener"]
+    assert f"stopped what a killed run left: {', '.join(roles)}" in second.stdout
     left = {pid for pid, process in old.items() if process.is_running()}
     assert left <= servers, "roles of the killed run still work beside the new ones"
 
