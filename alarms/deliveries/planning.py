@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -15,13 +15,11 @@ from django.utils import timezone
 
 from alarms.models import Alarm, Delivery, DeliveryState, DisabledAction, Severity
 from alarms.notifiers.urls import receiver_of
+from alarms.transitions import Fired
 
 from .schedule import GIVE_UP_AFTER
 from .silences import silences_of
 from .wake import wake
-
-if TYPE_CHECKING:
-    from alarms.transitions import Fired
 
 __all__ = ["body_of", "plan"]
 
