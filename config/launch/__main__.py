@@ -26,6 +26,8 @@ from config.launch.supervisor import DEFAULT_PORT, Supervisor, stop_leftovers, s
 from config.launch.terminal import Terminal
 
 DOWN_SECONDS = 90.0
+# `up` when it is up, but not all of it.
+PARTLY_UP = 4
 
 
 def run(*, detached: bool) -> int:
@@ -71,7 +73,7 @@ def _follow(child: subprocess.Popen[bytes], *, home: Home) -> int:
             is_ready = record.is_ready and record.supervisor_pid == child.pid
             print(output.read(), end="", flush=True)
             if is_ready:
-                return 0
+                return PARTLY_UP if record.roles_down else 0
             time.sleep(0.1)
         print(output.read(), end="", flush=True)
     return child.returncode or 1
