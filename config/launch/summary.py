@@ -7,7 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import psutil
@@ -54,12 +54,12 @@ def read_samples(port: int, *, token: str) -> list[dict[str, Any]]:
     return samples
 
 
-def print_summary(console: Console, *, home: Home, port: int, samples: list[dict[str, Any]]) -> None:
+def print_summary(console: Console, *, home: Home, port: int, samples: list[dict[str, Any]], started_at: float) -> None:
     """The addresses, the ways in, and a table of what was measured."""
     token = home.token_file.read_text().strip()
     if samples:
         console.print()
-        console.print(_sample_table(samples))
+        console.print(_sample_table(samples, title="First" if are_new(samples, started_at) else "Newest"))
     else:
         console.print("\n[yellow]No samples yet: the agent has not polled, see log/compute.log.[/yellow]")
     console.print(_ways_in(home, port=port, token=token))
@@ -103,10 +103,16 @@ def _admin_login(home: Home) -> str:
         return ""
 
 
-def _sample_table(samples: list[dict[str, Any]]) -> Table:
+def are_new(samples: list[dict[str, Any]], started_at: float) -> bool:
+    """Whether any was measured since then; those of an earlier start are in the store at once."""
+    since = datetime.fromtimestamp(started_at, UTC).replace(tzinfo=None).isoformat()
+    return any(str(sample.get("timestamp", "")) >= since for sample in samples)
+
+
+def _sample_table(samples: list[dict[str, Any]], *, title: str) -> Table:
     """One sample of each meter, those with most to tell first: not forty lines of disk partitions."""
     shown = _one_per_meter(samples)
-    table = Table(title=f"First samples ({len(shown)} of {_count(samples)})", title_justify="left")
+    table = Table(title=f"{title} samples ({len(shown)} of {_count(samples)})", title_justify="left")
     for heading in ("meter", "resource", "type", "volume", "unit", "time (UTC)"):
         table.add_column(heading, justify="right" if heading == "volume" else "left", overflow="fold")
     for sample in shown:

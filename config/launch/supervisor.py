@@ -114,7 +114,13 @@ class Supervisor:
         self._await_readiness()
         samples = self._await_samples()
         self._watch(until=self._are_roles_settled)
-        summary.print_summary(self.terminal.console, home=self.home, port=self.port, samples=samples)
+        summary.print_summary(
+            self.terminal.console,
+            home=self.home,
+            port=self.port,
+            samples=samples,
+            started_at=self.record.started_at,
+        )
         self._say_who_is_down()
         way_out = "`make down`" if self.detached else "Ctrl-C, or `make down` in another terminal,"
         self.terminal.say(f"\n{way_out} stops everything.")
@@ -229,7 +235,8 @@ class Supervisor:
 
         self._watch(until=arrived, seconds=FIRST_SAMPLES_SECONDS)
         if samples:
-            self.terminal.done("first samples are in the store", seconds=time.monotonic() - begun)
+            which = "first samples" if summary.are_new(samples, self.record.started_at) else "earlier samples"
+            self.terminal.done(f"{which} are in the store", seconds=time.monotonic() - begun)
         return samples
 
     # --- watch ---------------------------------------------------------------------------------------------
