@@ -115,3 +115,19 @@ def test_what_a_definition_does_not_find_is_told(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "volume.size" in done.stdout
     assert "sample" not in done.stdout.replace("no sample", "")
+
+
+def test_a_notification_that_may_have_been_metered_before_is_told(tmp_path: Path) -> None:
+    known = {"event_type": "volume.create.end", "message_id": "m-1", "payload": {"volume_id": "v", "size": 7}}
+    new = {"event_type": "volume.create.end", "payload": {"volume_id": "w", "size": 7}}
+    request = {
+        "event_type": "compute.instance.create.end",
+        "_context_request_id": "req-1",
+        "payload": {"instance_id": "i"},
+    }
+    file = tmp_path / "n.json"
+    file.write_text(json.dumps([known, new, request]))
+    done = manage("send_notification", str(file), CELOMETER_HOME=str(tmp_path / "h"), CELOMETER_BROKER_URL="memory://")
+    assert done.returncode == 0, done.stderr
+    told = [line.partition(":")[0] for line in done.stdout.splitlines() if "nothing is added" in line]
+    assert told == ["message_id m-1", "request_id req-1 of Nova's action"]
