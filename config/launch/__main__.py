@@ -14,7 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.polling import BadPollingFile, load_sources
+from agents.definition_files import BadDefinitions
+from agents.polling import load_sources
 from config import env
 from config.launch import demo, summary
 from config.launch.broker import EmbeddedBroker
@@ -132,7 +133,7 @@ def show_demo() -> int:
 
 
 def check_settings() -> int:
-    """Read what every role will read, before any of them starts; return the API's port. Raises BadSetting or BadPollingFile."""
+    """Read what every role will read, before any of them starts; return the API's port. Raises BadSetting or BadDefinitions."""
     interval_seconds = env.integer("CELOMETER_POLL_INTERVAL", None)
     own = Path(env.text("CELOMETER_CONFIG_DIR", "/nowhere")) / "polling.yaml"
     shipped = env.REPOSITORY / "config" / "defaults" / "polling.yaml"
@@ -167,7 +168,7 @@ def main() -> int:
         if options.command == "run":
             return run(detached=options.detached)
         return {"up": up, "down": down, "status": status, "demo": show_demo}[options.command]()
-    except (LaunchError, env.BadSetting, BadPollingFile) as error:
+    except (LaunchError, env.BadSetting, BadDefinitions) as error:
         text = str(error)
     except OSError as error:
         text = describe_os_error(error)

@@ -131,3 +131,47 @@ def test_a_notification_that_may_have_been_metered_before_is_told(tmp_path: Path
     assert done.returncode == 0, done.stderr
     told = [line.partition(":")[0] for line in done.stdout.splitlines() if "nothing is added" in line]
     assert told == ["message_id m-1", "request_id req-1 of Nova's action"]
+
+
+SSD = "metric:\n- name: volume.size\n  event_type: x\n  type: gauge\n  unit: GB\n  volume: 1\n  resource_id: $.payload.id\n"
+
+
+def test_files_that_nothing_reads_are_told(tmp_path: Path) -> None:
+    (tmp_path / "meters.d").mkdir()
+    for name in ("event_definitions.yaml", "mine.yml", "meters.d/a.yml", "retention.yaml"):
+        (tmp_path / name).write_text("")
+    done = manage("validate_definitions", config=tmp_path, CELOMETER_HOME=str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    assert f"warning: {tmp_path}/event_definitions.yaml: is not read; Celometer's is events.yaml" in done.stdout
+    told = [line for line in done.stdout.splitlines() if "is not read" in line]
+    assert [line.partition(": ")[2].partition(": ")[0] for line in told] == [
+        f"{tmp_path}/event_definitions.yaml",
+        f"{tmp_path}/meters.d/a.yml",
+        f"{tmp_path}/mine.yml",
+    ]
+    checked = manage("check", config=tmp_path, CELOMETER_HOME=str(tmp_path / "home"), CELOMETER_SETTINGS="agent")
+    assert "event_definitions.yaml: is not read" in checked.stderr
+
+
+def test_it_is_said_which_files_are_used_and_what_they_replace(tmp_path: Path) -> None:
+    (tmp_path / "meters.d").mkdir()
+    (tmp_path / "meters.d" / "ssd.yaml").write_text(SSD)
+    done = manage("validate_definitions", config=tmp_path, CELOMETER_HOME=str(tmp_path / "home"))
+    note, good = done.stdout.splitlines()
+    assert note == f"note: {tmp_path}/meters.d/ssd.yaml:2: meter 'volume.size' replaces the shipped one"
+    assert "definitions of meters (1 from meters.d/ssd.yaml, " in good
+    assert "of events (shipped)" in good
+
+
+@pytest.mark.parametrize("command", [["validate_definitions"], ["check"]])
+def test_mistakes_and_doubts_of_polling_are_told_with_their_lines(tmp_path: Path, command: list[str]) -> None:
+    file = tmp_path / "polling.yaml"
+    environment = {"CELOMETER_HOME": str(tmp_path / "home"), "CELOMETER_SETTINGS": "agent"}
+    file.write_text("sources:\n- {name: a, interval: 60, meters: [cpux]}\n")
+    done = manage(*command, config=tmp_path, **environment)
+    assert done.returncode == 0, done.stderr
+    assert f"{file}:2: source a: no meter is called 'cpux'" in done.stdout + done.stderr
+    file.write_text("sources:\n- {name: a, interval: soon, meters: [cpu]}\n")
+    done = manage(*command, config=tmp_path, **environment)
+    assert done.returncode == 1
+    assert f"{file}:2: source 1: interval 'soon': expected whole seconds" in done.stderr
