@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from agents.notifications.addresses import BadAddress, Bus, read_addresses
 from agents.notifications.listener import Listener
 from metering.messages import Bundle, PrivateKey, seal_bundle
 
+logger = logging.getLogger(__name__)
 _REPORT_SECONDS = 60.0
 
 
@@ -40,13 +42,13 @@ class Command(BaseCommand):
         while not stopping.wait(0.2):
             if time.monotonic() - reported_at >= _REPORT_SECONDS:
                 total = sum(listener.taken for listener in listeners)
-                self.stdout.write(f"{total - taken} notifications in the last minute, {total} since the start")
+                logger.info("%d notifications in the last minute, %d since the start", total - taken, total)
                 reported_at, taken = time.monotonic(), total
         for listener in listeners:
             listener.stop()
         for listener in listeners:
             listener.join(timeout=5)
-        self.stdout.write(f"stopped; {sum(listener.taken for listener in listeners)} notifications were handed over")
+        logger.info("stopped; %d notifications were handed over", sum(listener.taken for listener in listeners))
 
     def _read_settings(self) -> tuple[list[Bus], PrivateKey]:
         try:
