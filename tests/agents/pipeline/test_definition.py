@@ -154,7 +154,7 @@ def test_a_publisher_is_named_once_and_without_its_password(tmp_path):
     paths[1].write_text((DEFAULTS / "event_pipeline.yaml").read_text())
     with pytest.raises(BadDefinitions) as error:
         load_pipelines(*paths, transformers=load_transformers(), url_problem=url_problem)
-    assert str(error.value).splitlines()[0].count("publisher") == 1
+    assert str(error.value).splitlines()[0].count("publisher '") == 1
     assert "secret" not in str(error.value)
 
 
