@@ -202,7 +202,7 @@ class Transform:
 
     def _make(self, rules: Rules, notification: Notification) -> tuple[list[Sample], Event | None]:
         report = self._problems.report
-        samples = rules.meters.samples(notification, report=report)
+        samples = rules.meters.samples(notification, report=report, note=self._problems.note)
         return samples, rules.events.event(notification, report=report)
 
     def _refusal(self, bundle: Bundle, letter: Letter, reason: str, detail: str) -> Refusal:

@@ -59,11 +59,11 @@ class MeterDefinitions:
         self.warnings, self.notes, self.counts = list(warnings), list(notes), counts or {}
         self._matching: dict[str, list[MeterDefinition]] = {}
 
-    def samples(self, notification: Notification, *, report: Report) -> list[Sample]:
+    def samples(self, notification: Notification, *, report: Report, note: Report | None = None) -> list[Sample]:
         """The samples of a notification, all of which can travel.
 
         Only notifications of the priorities INFO and SAMPLE make samples. ``report`` is told the event type, and of which meter what is
-        missing or wrong.
+        missing or wrong; ``note``, if there is one, what is missing where the definition has a filter.
         """
         if notification.priority not in _PRIORITIES:
             return []
@@ -71,11 +71,14 @@ class MeterDefinitions:
         matching = self._of(event_type)
         if not matching:
             return []
+        note = report if note is None else note
         making = Making(notification, self.source)
         samples: list[Sample] = []
         for definition in matching:
             samples += definition.samples(
-                making, lambda what, name=definition.name: report(event_type, f"meter {name}: {what}")
+                making,
+                lambda what, name=definition.name: report(event_type, f"meter {name}: {what}"),
+                lambda what, name=definition.name: note(event_type, f"meter {name}: {what}"),
             )
         return samples
 
