@@ -175,3 +175,30 @@ def test_mistakes_and_doubts_of_polling_are_told_with_their_lines(tmp_path: Path
     done = manage(*command, config=tmp_path, **environment)
     assert done.returncode == 1
     assert f"{file}:2: source 1: interval 'soon': expected whole seconds" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["listen", "send_sample", "send_notification"])
+def test_helps_end_with_examples_on_lines_of_their_own(tmp_path: Path, command: str) -> None:
+    told = manage(command, "--help", CELOMETER_HOME=str(tmp_path), COLUMNS="60").stdout
+    examples = told.partition("examples:\n")[2].splitlines()
+    assert len(examples) == 2
+    assert all(f"python manage.py {command}" in example for example in examples)
+
+
+def test_help_of_listen_names_every_parameter_of_a_bus(tmp_path: Path) -> None:
+    told = manage("listen", "--help", CELOMETER_HOME=str(tmp_path)).stdout
+    for parameter in ("exchanges", "topics", "queue", "durable", "ssl", "ssl_ca_file"):
+        assert f"?{parameter}=" in " ".join(told.split())
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(tmp_path: Path) -> None:
+    file = tmp_path / "n.json"
+    one = {"event_type": "volume.create.end", "payload": {"volume_id": "v", "size": 7}}
+    file.write_text(json.dumps([one] * 500))
+    command = f"{sys.executable} manage.py send_notification {file} --print | head -3"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CELOMETER_", "DJANGO_"))}
+    done = subprocess.run(
+        command, shell=True, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr == ""

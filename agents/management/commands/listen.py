@@ -9,10 +9,11 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from agents.broker import publish_bundle
 from agents.keys import BadKeyFile
+from agents.management.examples import CommandWithExamples
 from agents.node import read_key
 from agents.notifications.addresses import BadAddress, Bus, read_addresses
 from agents.notifications.listener import Listener
@@ -22,12 +23,18 @@ logger = logging.getLogger(__name__)
 _REPORT_SECONDS = 60.0
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     help = (
         "Listen to the notifications of a cloud's services and hand them to the transform role, until stopped (Ctrl-C or SIGTERM). The "
         "buses stand in CELOMETER_NOTIFICATION_URLS, as services have them in transport_url: rabbit://USER:PASSWORD@HOST:5672/VHOST, "
         "several with blanks between them. ?exchanges=nova,cinder listens to these alone; ?queue=shared consumes the queues that "
-        "Ceilometer would, instead of one of our own. What is not handed over stays on the bus."
+        "Ceilometer would, instead of one of our own. ?topics= names other topics than notifications,versioned_notifications; "
+        "?durable=true makes exchanges that are not there yet durable, as amqp_durable_queues does; ?ssl=true (or ?ssl_ca_file=FILE, or "
+        "amqps://) speaks TLS. What is not handed over stays on the bus."
+    )
+    examples = (
+        "CELOMETER_NOTIFICATION_URLS='rabbit://reader:PASSWORD@mq-1:5672,reader:PASSWORD@mq-2:5672/' python manage.py listen",
+        "CELOMETER_NOTIFICATION_URLS='rabbit://reader:PASSWORD@mq:5671/?exchanges=nova,cinder&ssl=true' python manage.py listen",
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from agents.broker import publish_bundle
 from agents.definition_files import BadDefinitions
 from agents.keys import BadKeyFile
+from agents.management.examples import CommandWithExamples
 from agents.node import own_directory, read_key
 from agents.notifications.neutron import each_of
 from agents.notifications.notification import Notification
@@ -26,11 +27,15 @@ from agents.notifications.unpacking import BadNotification, unpack
 from metering.messages import Bundle, Letter, seal_bundle
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     help = (
         "Hand a notification to the transform role as the listener would, and show what is made of it. FILE holds one as JSON, with or "
         "without oslo's envelope, or a list of them; - reads standard input. A message_id or a timestamp that is missing is filled in. For "
         "trying definitions: --print only shows."
+    )
+    examples = (
+        "python manage.py send_notification tests/data/notifications/legacy/volume.create.end.json --print",
+        """echo '{"event_type": "volume.create.end", "payload": {"volume_id": "v", "size": 7}}' | python manage.py send_notification -""",
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
