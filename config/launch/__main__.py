@@ -27,7 +27,8 @@ from config.launch.supervisor import DEFAULT_PORT, Supervisor, stop_leftovers, s
 from config.launch.terminal import Terminal
 
 DOWN_SECONDS = 90.0
-# `up` when it is up, but not all of it.
+# Exit codes: of `status` when nothing runs; of `status` and `up` when not all of it does.
+NOT_UP = 3
 PARTLY_UP = 4
 
 
@@ -106,7 +107,7 @@ def _stop_supervisor(record: LaunchRecord) -> None:
 
 
 def status() -> int:
-    """What runs; the exit code is 0 when it does."""
+    """What runs; the exit code is 0 when all does, 3 when nothing does, 4 when not all of it does."""
     home = Home(env.home())
     servers = {server.title: server.pid for server in (EmbeddedPostgres(home.postgres), EmbeddedBroker(home.broker))}
     record = home.read_record()
@@ -115,9 +116,9 @@ def status() -> int:
         summary.print_status(Console(), record=record, servers=servers)
     if not is_up:
         print(f"Celometer does not run on {home.root}: `make up` or `make run` starts it.")
-        return 3
+        return NOT_UP
     print(f"{summary.base_url(record.port)}/ {'answers' if summary.is_ready(record.port) else 'does not answer'}")
-    return 0
+    return 0 if all(is_same_process(role.identity) for role in record.roles) else PARTLY_UP
 
 
 def show_demo() -> int:

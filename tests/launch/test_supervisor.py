@@ -161,6 +161,13 @@ def test_what_a_killed_supervisor_left_is_found_and_replaced(launcher: Launcher)
     assert launcher.processes() == []
 
 
+def test_status_of_nothing_is_no_error_of_make(launcher: Launcher) -> None:
+    command = ["make", "-o", ".ready", "status"]
+    done = subprocess.run(command, cwd=REPOSITORY, env=launcher.env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Celometer does not run" in done.stdout
+
+
 def test_start_and_status_say_which_role_is_down_and_why(launcher: Launcher, tmp_path: Path) -> None:
     (tmp_path / "meters.d").mkdir()
     mistaken = tmp_path / "meters.d" / "ssd.yaml"
@@ -177,6 +184,7 @@ def test_start_and_status_say_which_role_is_down_and_why(launcher: Launcher, tmp
     assert "secret" not in up.stdout
     wait_until(lambda: "✗ transform" in launcher.call("status").stdout)
     assert f"celometer: {mistaken}:2: event_type is missing" in launcher.call("status").stdout
+    wait_until(lambda: launcher.call("status").returncode == 4)
 
 
 def test_dead_roles_and_servers_come_back(launcher: Launcher, tmp_path: Path) -> None:
