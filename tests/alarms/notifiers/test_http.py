@@ -78,15 +78,17 @@ def test_an_answer_means_what_its_status_says(serve, status: int, kind: str, tex
     ("value", "seconds"),
     [
         ("120", 120),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3600),
+        ("in an hour", 3600),
         ("-5", None),
         ("soon", None),
         ("", None),
     ],
 )
 def test_retry_after_is_read(serve, value: str, seconds: float | None) -> None:
+    if value == "in an hour":
+        value = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     outcome = post(url_of(serve((429, {"retry-after": value}))))
-    assert outcome.retry_after_seconds == (seconds and pytest.approx(seconds, abs=600))
+    assert outcome.retry_after_seconds == (seconds and pytest.approx(seconds, abs=60))
 
 
 def test_a_retry_after_beyond_all_bounds_is_bounded(serve) -> None:
