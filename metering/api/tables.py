@@ -50,7 +50,9 @@ class Table:
 
 
 def build_table(data: object, *, absolute: Callable[[str], str]) -> Table | None:
-    """The table of a list of objects; None for anything else, and for an empty list."""
+    """The table of a list of objects, of an event's traits; None for anything else, and for an empty list."""
+    if isinstance(data, Mapping):
+        data = data.get("traits")
     if not isinstance(data, list) or not data or not all(isinstance(row, Mapping) for row in data):
         return None
     places = {name: place for place, name in enumerate(_FIRST)}
