@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import select
+import signal
 import sys
 
 from config import env
@@ -15,10 +18,24 @@ def main() -> None:
         # Whoever sends a task must know this app: without it Celery would make one of its own, on a broker of its own choice.
         importlib.import_module("config.celery")
         importlib.import_module("django.core.management").execute_from_command_line(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _has_reader_gone():
+            raise
+        # `| head` has seen enough: nobody is left to be told, not even by the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except env.BadSetting as error:
         sys.exit(f"celometer: {error}")
     except importlib.import_module("django.db").OperationalError as error:
         sys.exit(f"celometer: the store does not answer: {_first_line(error)}{_hint()}")
+
+
+def _has_reader_gone() -> bool:
+    """Whether it is standard output that broke, and no connection of ours."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _first_line(error: Exception) -> str:

@@ -26,11 +26,11 @@ class AgentsConfig(AppConfig):
 
 def check_definitions(**_: Any) -> list[CheckMessage]:
     """Every mistake in the definitions and pipelines is an error with its line, what is hardly meant a warning."""
+    from .checking import check_files
     from .node import own_directory
-    from .notifications.rules import read_rules
 
     try:
-        rules = read_rules(own_directory(), Path(settings.CELOMETER_DEFAULTS_DIR))
+        checked = check_files(own_directory(), Path(settings.CELOMETER_DEFAULTS_DIR))
     except BadDefinitions as error:
         return [Error(str(mistake), id="agents.E001") for mistake in error.mistakes]
-    return [Warning(str(warning), id="agents.W001") for warning in rules.warnings]
+    return [Warning(str(warning), id="agents.W001") for warning in checked.warnings]

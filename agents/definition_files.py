@@ -6,6 +6,7 @@ what is wrong in ``Mistakes`` and raises all of it at once: an operator mends a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,13 +102,34 @@ _Loader.add_constructor("tag:yaml.org,2002:seq", _listing)
 def read_definitions(path: Path) -> Any:
     """The file's document, None where it is empty. Raises BadDefinitions."""
     try:
-        return yaml.load(path.read_text(), _Loader)
+        text = path.read_text()
     except OSError as error:
         raise BadDefinitions([Mistake(path, 0, error.strerror or str(error))]) from error
     except UnicodeDecodeError as error:
         raise BadDefinitions([Mistake(path, 0, f"not UTF-8: {error}")]) from error
+    try:
+        return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise BadDefinitions([Mistake(path, line, f"not YAML: {error.problem}")]) from error
+        raise BadDefinitions([Mistake(path, line, f"not YAML: {error.problem}{_hint(error, text)}")]) from error
     except yaml.YAMLError as error:
         raise BadDefinitions([Mistake(path, 0, f"not YAML: {error}")]) from error
+
+
+def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What was most likely meant, for what is written wrong most often."""
+    mark, lines = error.problem_mark, text.splitlines()
+    if not mark or mark.line >= len(lines) or isinstance(error, yaml.constructor.ConstructorError):
+        return ""
+    line = lines[mark.line]
+    if "\t" in line[: len(line) - len(line.lstrip())] or line[mark.column : mark.column + 1] == "\t":
+        return "; indent with blanks, not with tabs"
+    if _path_with_bracket.search(line[: mark.column + 1]):
+        return "; within { } or [ ] a path with [ needs quotes around it"
+    # An alias is told where its name should be.
+    column = mark.column - (error.context == "while scanning an alias" and line[mark.column : mark.column + 1] != "*")
+    sign = line[column : column + 1]
+    return f"; a text that begins with {sign} needs quotes around it" if sign and sign in "*&!%@`" else ""
+
+
+_path_with_bracket = re.compile(r"[\w.$@\]]\[")

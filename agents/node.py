@@ -44,7 +44,7 @@ def own_directory() -> Path | None:
 
 
 def read_sources() -> list[Source]:
-    """The sources of polling.yaml, with CELOMETER_POLL_INTERVAL applied. Raises BadPollingFile."""
+    """The sources of polling.yaml, with CELOMETER_POLL_INTERVAL applied. Raises BadDefinitions."""
     return load_sources(config_path("polling.yaml"), interval_seconds=settings.CELOMETER_POLL_INTERVAL)
 
 

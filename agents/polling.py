@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from metering.messages import SampleCheck
 
 from .contract import Cycle, Discovery, DiscoveryFailed, Pollster, Problem, Sample
+from .definition_files import Listing, Mistakes, read_definitions
+from .definition_files import Mapping as FileMapping
 from .globs import glob_problem, is_wanted
 
-__all__ = ["BadPollingFile", "Polled", "Source", "due_at", "load_sources", "poll_source"]
+__all__ = ["Polled", "Source", "due_at", "load_sources", "poll_source", "unknown_meters"]
 
+_KEYS = ("name", "interval", "meters", "queue", "discovery")
 _QUEUES = ("compute", "central")
-
-
-class BadPollingFile(Exception):
-    """polling.yaml cannot be used; the text names the file, the value and what was expected."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One entry of polling.yaml."""
+    """One entry of polling.yaml; ``line`` is where it stands there."""
 
     name: str
     interval_seconds: int
     meters: tuple[str, ...]
     queue: str = "compute"
     discovery: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False)
 
     def wants(self, pollster: Pollster) -> bool:
         """Whether the meter globs (``agents.globs``) select this pollster."""
@@ -53,50 +52,64 @@ def due_at(now_seconds: float, *, interval_seconds: int) -> int:
 
 
 def load_sources(path: Path, *, interval_seconds: int | None = None) -> list[Source]:
-    """Read polling.yaml; ``interval_seconds`` overrides every interval. Raises BadPollingFile."""
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise BadPollingFile(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise BadPollingFile(f"{path}: not YAML: {error}") from error
-    entries = document.get("sources") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise BadPollingFile(f"{path}: expected a list under the key sources")
-    sources = [_read_source(entry, where=f"{path}: source {number}") for number, entry in enumerate(entries, 1)]
-    names = [source.name for source in sources]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise BadPollingFile(f"{path}: source name {repeated[0]!r} is used twice")
-    if interval_seconds:
-        return [Source(s.name, interval_seconds, s.meters, s.queue, s.discovery) for s in sources]
-    return sources
+    """Read polling.yaml; ``interval_seconds`` overrides every interval. Raises BadDefinitions with all that is wrong."""
+    document = read_definitions(path)
+    mistakes = Mistakes(path)
+    entries = document.get("sources") if isinstance(document, FileMapping) else None
+    sources: list[Source] = []
+    if not isinstance(entries, Listing) or not entries:
+        mistakes.add(1, "expected a list under the key sources")
+    else:
+        for number, (entry, line) in enumerate(zip(entries, entries.lines, strict=True), 1):
+            source = _read_source(entry, line, number, mistakes)
+            if source and any(source.name == other.name for other in sources):
+                mistakes.add(line, f"source name {source.name!r} is used twice")
+            sources += [source] if source else []
+    mistakes.raise_if_any()
+    return [replace(source, interval_seconds=interval_seconds or source.interval_seconds) for source in sources]
 
 
-def _read_source(entry: Any, *, where: str) -> Source:
-    if not isinstance(entry, dict):
-        raise BadPollingFile(f"{where}: expected a mapping, not {entry!r}")
-    unknown = sorted(set(entry) - {"name", "interval", "meters", "queue", "discovery"})
-    if unknown:
-        raise BadPollingFile(f"{where}: unknown key {unknown[0]!r}; known are name, interval, meters, queue, discovery")
+def unknown_meters(sources: Iterable[Source], known: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Globs that no pollster's meter matches: the line of their source, and what is said of it."""
+    for source in sources:
+        for glob in source.meters:
+            if not any(fnmatchcase(name, glob.removeprefix("!")) for name in known):
+                yield source.line, f"source {source.name}: no meter is called {glob.removeprefix('!')!r}"
+
+
+def _read_source(entry: Any, line: int, number: int, mistakes: Mistakes) -> Source | None:
+    where = f"source {number}"
+    if not isinstance(entry, FileMapping):
+        mistakes.add(line, f"{where}: expected a mapping, not {entry!r:.80}")
+        return None
+    before = len(mistakes.found)
+    for key in entry:
+        if key not in _KEYS:
+            mistakes.add(entry.line_of(key), f"{where}: unknown key {key!r}; known are {', '.join(_KEYS)}")
     name, interval, queue = entry.get("name"), entry.get("interval"), entry.get("queue", "compute")
     if not isinstance(name, str) or not name:
-        raise BadPollingFile(f"{where}: name {name!r}: expected text")
+        mistakes.add(entry.line_of("name"), f"{where}: name {name!r:.80}: expected text")
     if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
-        raise BadPollingFile(f"{where}: interval {interval!r}: expected whole seconds of at least 1")
+        text = f"{where}: interval {interval!r:.80}: expected whole seconds of at least 1"
+        mistakes.add(entry.line_of("interval"), text)
     if queue not in _QUEUES:
-        raise BadPollingFile(f"{where}: queue {queue!r}: expected one of {', '.join(_QUEUES)}")
-    meters = _texts(entry.get("meters"), where=f"{where}: meters")
+        text = f"{where}: queue {queue!r:.80}: expected one of {', '.join(_QUEUES)}"
+        mistakes.add(entry.line_of("queue"), text)
+    meters = _texts(entry, "meters", where, mistakes)
     problem = glob_problem(meters)
     if problem:
-        raise BadPollingFile(f"{where}: meters {problem}")
-    discovery = _texts(entry["discovery"], where=f"{where}: discovery") if "discovery" in entry else ()
-    return Source(name, interval, meters, queue, discovery)
+        mistakes.add(entry.line_of("meters"), f"{where}: meters {problem}")
+    discovery = _texts(entry, "discovery", where, mistakes) if "discovery" in entry else ()
+    if len(mistakes.found) > before:
+        return None
+    return Source(name, interval, meters, queue, discovery, line)
 
 
-def _texts(value: Any, *, where: str) -> tuple[str, ...]:
+def _texts(entry: FileMapping, key: str, where: str, mistakes: Mistakes) -> tuple[str, ...]:
+    value = entry.get(key)
     if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
-        raise BadPollingFile(f"{where} {value!r}: expected a list of at least one text")
+        mistakes.add(entry.line_of(key), f"{where}: {key} {value!r:.80}: expected a list of at least one text")
+        return ()
     return tuple(value)
 
 

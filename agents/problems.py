@@ -29,6 +29,12 @@ class ProblemLog:
             return
         self._repeated[problem if problem in self._known else _OTHERS] += 1
 
+    def note(self, where: str, what: str) -> None:
+        """What is missing and hardly a problem: told once, and not counted."""
+        if (where, what) not in self._known and len(self._known) < _MOST_KINDS:
+            self._known.add((where, what))
+            logger.info("%s", _line(where, what))
+
     def summary(self) -> list[str]:
         """A line for each that came again since the last summary, and how often. Where there were too many kinds, all are new again."""
         repeated, self._repeated = self._repeated, Counter()

@@ -22,6 +22,10 @@ class TrustedKeys:
         self._directory = directory
         self._seen: list[tuple[str, int, int]] | None = None
         self._keys: dict[str, PublicKey] = {}
+        # What to do about a key that is not found; continues a sentence.
+        self.remedy = (
+            f": expected this role's own or one in {directory}; put the listener's .pub file there, then release this"
+        )
 
     def find(self, key_id: str) -> PublicKey | None:
         if key_id == self._own.id:

@@ -141,7 +141,6 @@ class Delivery(models.Model):
             models.Index(fields=["alarm_id", "number"]),
             models.Index(fields=["project_id", "made_at"]),
             models.Index(fields=["due_at"], condition=models.Q(ended_at=None), name="delivery_open_due"),
-            models.Index(fields=["alarm_id", "number"], condition=models.Q(ended_at=None), name="delivery_open_order"),
         ]
 
     def __str__(self) -> str:

@@ -74,7 +74,9 @@ def _or_exit() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from error
+        # Our own errors are plain text for people; of others the type tells most.
+        is_ours = type(error).__module__.partition(".")[0] in ("agents", "config", "metering")
+        raise SystemExit(f"{'celometer' if is_ours else type(error).__name__}: {error}") from error
 
 
 @signals.setup_logging.connect

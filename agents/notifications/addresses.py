@@ -45,6 +45,11 @@ class Bus(NamedTuple):
     ssl: bool = False
     ca_file: str = ""
 
+    @property
+    def user(self) -> str:
+        """Whom the broker knows us as, at its first host."""
+        return unquote(urlsplit(self.urls[0]).username or "")
+
     def routing_keys(self) -> list[str]:
         return [f"{topic}.{priority}" for topic in self.topics for priority in PRIORITIES]
 

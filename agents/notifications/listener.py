@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import kombu
-from amqp.exceptions import ChannelError, NotFound
+from amqp.exceptions import AccessRefused, ChannelError, NotFound
 from kombu.transport.base import Message
 
 from metering.messages import MAX_LETTER_BYTES, Bundle, Letter
@@ -67,7 +67,7 @@ class Listener(threading.Thread):
                 Exception
             ) as error:  # whatever the bus or its library raises: nothing was acknowledged, so nothing is lost
                 pause_seconds = 1.0 if self.taken > taken else min(max(2 * pause_seconds, 1.0), _LONGEST_PAUSE_SECONDS)
-                logger.warning("%s: %s; trying again in %g s", self.bus.name, _told(error), pause_seconds)
+                logger.warning("%s: %s; trying again in %g s", self.bus.name, _told(error, self.bus), pause_seconds)
                 self._stopping.wait(pause_seconds)
 
     def _listen(self) -> None:
@@ -170,24 +170,42 @@ def _letter(message: Message) -> Letter:
 
 def _declare(connection: kombu.Connection, bus: Bus) -> list[kombu.Queue]:
     """The queues to consume. What is on the bus stays as it is: only what is missing is made."""
-    for exchange in bus.exchanges:
-        if not _exists(
-            connection, lambda channel, name=exchange: channel.exchange_declare(name, "topic", passive=True)
-        ):
-            with connection.channel() as channel:
-                channel.exchange_declare(exchange, "topic", durable=bus.durable, auto_delete=False)
     names = bus.routing_keys() if bus.queue == SHARED else [bus.queue]
-    with connection.channel() as channel:
-        for name in names:
-            if bus.queue != SHARED:
+    for name in names:
+        if bus.queue != SHARED:
+            with connection.channel() as channel:
                 channel.queue_declare(name, durable=True, auto_delete=False, arguments=_QUEUE_ARGUMENTS)
-            elif not _exists(connection, lambda channel, name=name: channel.queue_declare(name, passive=True)):
+        elif not _exists(connection, lambda channel, name=name: channel.queue_declare(name, passive=True)):
+            with connection.channel() as channel:
                 channel.queue_declare(name, durable=bus.durable, auto_delete=False)
-            keys = [name] if bus.queue == SHARED else bus.routing_keys()
-            for exchange in bus.exchanges:
-                for key in keys:
-                    channel.queue_bind(name, exchange, key)
+    _bind_all(connection, bus, names)
     return [kombu.Queue(name, no_declare=True) for name in names]
+
+
+def _bind_all(connection: kombu.Connection, bus: Bus, names: list[str]) -> None:
+    """Bind every exchange; one that we may not use keeps us from no other. Raises AccessRefused when we may use none."""
+    refused: list[AccessRefused] = []
+    for exchange in bus.exchanges:
+        try:
+            _bind(connection, bus, exchange, names)
+        except AccessRefused as error:
+            refused.append(error)
+            text = "%s: not listening to exchange %s until the next start: %s"
+            logger.warning(text, bus.name, exchange, _told(error, bus))
+    if len(refused) == len(bus.exchanges):
+        raise refused[-1]
+
+
+def _bind(connection: kombu.Connection, bus: Bus, exchange: str, names: list[str]) -> None:
+    exists = _exists(connection, lambda channel: channel.exchange_declare(exchange, "topic", passive=True))
+    # A broker that refuses closes the channel.
+    channel = connection.channel()
+    if not exists:
+        channel.exchange_declare(exchange, "topic", durable=bus.durable, auto_delete=False)
+    for name in names:
+        for key in [name] if bus.queue == SHARED else bus.routing_keys():
+            channel.queue_bind(name, exchange, key)
+    channel.close()
 
 
 def _exists(connection: kombu.Connection, look: Callable[[Any], object]) -> bool:
@@ -210,5 +228,9 @@ def _tls(bus: Bus) -> dict[str, Any] | bool:
     return {"cert_reqs": ssl.CERT_REQUIRED, **({"ca_certs": bus.ca_file} if bus.ca_file else {})}
 
 
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+def _told(error: Exception, bus: Bus | None = None) -> str:
+    """One line. What a broker says stands in its reply; which user it means does not always."""
+    text = str(getattr(error, "reply_text", "") or error)
+    if bus and isinstance(error, AccessRefused):
+        return f"user {bus.user!r}: {text}"[:300]
+    return f"{type(error).__name__}: {text}"[:300]

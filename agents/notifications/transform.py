@@ -91,7 +91,7 @@ class Transform:
         Raises OutboxFull, StateAway or an error of the file system: then nothing is done yet, and the task shall be done again.
         """
         try:
-            bundle = open_bundle(data, find_key=self._trusted.find)
+            bundle = open_bundle(data, find_key=self._trusted.find, remedy=self._trusted.remedy)
         except BadBundle as refusal:
             self.refuse(data, refusal)
             return
@@ -144,6 +144,7 @@ class Transform:
             if key is None:
                 raise BadBundle(
                     f"a batch under the key {sealed.header.key!r} of {sealed.header.agent!r}, which is not trusted here"
+                    f"{self._trusted.remedy}"
                 )
             key.verify(sealed.signature, sealed.header_bytes)
             body = open_body(sealed)
@@ -201,7 +202,7 @@ class Transform:
 
     def _make(self, rules: Rules, notification: Notification) -> tuple[list[Sample], Event | None]:
         report = self._problems.report
-        samples = rules.meters.samples(notification, report=report)
+        samples = rules.meters.samples(notification, report=report, note=self._problems.note)
         return samples, rules.events.event(notification, report=report)
 
     def _refusal(self, bundle: Bundle, letter: Letter, reason: str, detail: str) -> Refusal:

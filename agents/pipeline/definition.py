@@ -25,7 +25,10 @@ _MAX_REMEMBERED = 10_000
 
 
 class UrlProblem(Protocol):
-    """Says why a publisher's URL cannot be used, "" when it can; for events another may be right than for samples."""
+    """Says why a publisher's URL cannot be used, naming it without its password; "" when it can.
+
+    For events another may be right than for samples.
+    """
 
     def __call__(self, url: str, *, for_events: bool) -> str: ...
 
@@ -199,6 +202,9 @@ class _File:
     def _read_sink(self, name: str, entry: Mapping) -> _Sink:
         known = ("name", "transformers", "publishers") if self._kind == "meters" else ("name", "publishers")
         hint = "" if self._kind == "meters" else "; events are not transformed"
+        if self._kind == "events" and not entry.get("transformers"):
+            # Ceilometer's own files have the key, with nothing under it.
+            known = (*known, "transformers")
         self._refuse_unknown(entry, known=known, hints={"transformers": hint})
         publishers = [self._read_url(entry, number) for number in range(len(self._texts(entry, "publishers")))]
         transformers = self._read_transformers(entry) if self._kind == "meters" else ()
@@ -209,7 +215,7 @@ class _File:
         url = url if "://" in url else f"{url}://"
         problem = self._url_problem(url, for_events=self._kind == "events") if url != COLLECTOR else ""
         if problem:
-            self._mistakes.add(entry["publishers"].lines[number], f"publisher {url!r:.200}: {problem}")
+            self._mistakes.add(entry["publishers"].lines[number], problem)
         return url
 
     def _read_transformers(self, entry: Mapping) -> tuple[Transformer, ...]:

@@ -59,11 +59,29 @@ def compile_expression(text: str, *, of_meters: bool) -> Expression:
         raise BadExpression(f"expected at most {_MAX_LENGTH} characters")
     meters = tuple(dict.fromkeys(_METER.findall(text))) if of_meters else ()
     roots = {f"meter__{number}": meter for number, meter in enumerate(meters)}
-    if of_meters:
-        text = _METER.sub(lambda match: f" meter__{meters.index(match[1])}", text)
-    compiler = _Compiler(text.strip(), roots if of_meters else None)
-    evaluate = compiler.compile(_parse(text.strip()))
+    plain = _METER.sub(lambda match: f" meter__{meters.index(match[1])}", text) if of_meters else text
+    begin = len(plain) - len(plain.lstrip())
+    compiler = _Compiler(plain.strip(), roots if of_meters else None)
+    try:
+        parsed = _parse(plain.strip())
+    except SyntaxError as error:
+        place = _original(text, begin + (error.offset or len(plain.strip()) + 1) - 1, meters if of_meters else ())
+        what = (error.msg or "").partition(".")[0].replace("invalid syntax", "no arithmetic here")
+        raise BadExpression(f"at character {place + 1}: expected an arithmetic expression: {what}") from error
+    evaluate = compiler.compile(parsed)
     return Expression(evaluate, meters=meters, is_constant=not compiler.has_names)
+
+
+def _original(text: str, position: int, meters: tuple[str, ...]) -> int:
+    """Where in the text stands what has that position once names are in place of meters."""
+    if not meters:
+        return min(position, len(text))
+    for match in _METER.finditer(text):
+        name = len(f" meter__{meters.index(match[1])}")
+        if position < match.start() + name:
+            return min(position, match.start())
+        position += match.end() - match.start() - name
+    return min(position, len(text))
 
 
 def _parse(text: str) -> ast.expr:
@@ -71,7 +89,11 @@ def _parse(text: str) -> ast.expr:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+    except SyntaxError as error:
+        if "\n" not in text:
+            raise
+        raise BadExpression("expected an arithmetic expression") from error
+    except (ValueError, MemoryError, RecursionError, OverflowError) as error:
         raise BadExpression("expected an arithmetic expression") from error
 
 

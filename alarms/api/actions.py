@@ -1,12 +1,15 @@
-"""The URLs that are told of a state: checked when they are given (spec §2.2). Where they lead is checked when they are told."""
+"""The URLs that are told of a state: checked when they are given (spec §2.2), so that no attempt fails by them alone.
+
+Where they lead is checked at each attempt.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from alarms.notifiers.urls import BadUrl, check_url
 from alarms.rules.contract import BadRule
 from alarms.rules.decision import STATES
 from alarms.rules.fields import Fields
@@ -47,7 +50,9 @@ def _text(name: str, entry: object) -> str:
 
 
 def _check(url: str, *, is_operator: bool) -> None:
-    scheme = _scheme_of(url)
+    if not url.isprintable():
+        raise BadRule(f"Unable to parse action {shorten(url)}", value=url)
+    scheme = url.partition(":")[0].lower() if ":" in url else ""
     if scheme.startswith("trust+"):
         reason = "there is no Keystone here to give trusts; send a token of the receiver's own, or check the signature"
         raise BadRule(f"Unsupported action {shorten(url)}: {reason}", value=url)
@@ -56,21 +61,7 @@ def _check(url: str, *, is_operator: bool) -> None:
         raise BadRule(f"Unsupported action {shorten(url)}: expected one of {expected}", value=url)
     if scheme in OPERATORS_ONLY and not is_operator:
         raise OperatorsAction(url)
-
-
-def _scheme_of(url: str) -> str:
-    """In small letters. Raises BadRule for what is no URL, or leads to nobody."""
-    refusal = BadRule(f"Unable to parse action {shorten(url)}", value=url)
-    if any(character.isspace() or not character.isprintable() for character in url):
-        raise refusal
     try:
-        parts = urlsplit(url)
-        # Reading it checks it.
-        _ = parts.port
-    except ValueError as error:
-        raise refusal from error
-    if parts.scheme in {"http", "https"} and not parts.hostname:
-        raise refusal
-    if parts.scheme == "mailto" and "@" not in parts.path.strip("@"):
-        raise refusal
-    return parts.scheme
+        check_url(url)
+    except BadUrl as error:
+        raise BadRule(f"Unable to parse action {shorten(url)}: {error}", value=url) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.conf import settings
 from django.db import connection
 
@@ -18,8 +20,11 @@ def find_limit(project: str) -> int:
     return settings.CELOMETER_ALARMS_PER_PROJECT if found is None else found
 
 
-def check_quota(*, project: str, user: str) -> None:
-    """Raises PermissionDenied where one more is too many. Until the transaction ends nobody else adds one to the same count."""
+def check_quota(*, project: str, user: str, moved: UUID | None = None) -> None:
+    """Raises PermissionDenied where one more is too many. Until the transaction ends nobody else adds one to the same count.
+
+    ``moved``: the id of the alarm, where it is not a new one but one that comes from another project.
+    """
     counts = (
         ("project", project, find_limit(project), Alarm.objects.filter(project_id=project)),
         ("user", user, settings.CELOMETER_ALARMS_PER_USER, Alarm.objects.filter(user_id=user)),
@@ -29,5 +34,5 @@ def check_quota(*, project: str, user: str) -> None:
             continue
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"alarms of {kind} {name}"])
-        if alarms.count() >= limit:
+        if alarms.exclude(id=moved).count() >= limit:
             raise quota_exceeded(user, project)

@@ -44,23 +44,23 @@ def create_alarm(wanted: Definition, caller: Caller) -> Alarm:
 
 def replace_alarm(alarm_id: str, wanted: Definition, caller: Caller) -> Alarm:
     """Put a definition in the place of another: what it does not say falls back to its default, the state too. Raises as above."""
-    now = timezone.now()
     with transaction.atomic():
-        alarm = _lock(alarm_id, caller)
+        alarm, now = _lock(alarm_id, caller)
         before = stored_shape(alarm)
         project, user = owner_of_changed(wanted, alarm, caller)
         if project != alarm.project_id:
-            check_quota(project=project, user=user)
+            check_quota(project=project, user=user, moved=alarm.id)
         alarm.project_id, alarm.user_id = project, user
-        if wanted.rule != alarm.rule or wanted.type != alarm.type:
-            alarm.memory = {}
         if wanted.state != alarm.state:
             alarm.state, alarm.state_reason, alarm.state_at = wanted.state, _MANUALLY, now
         _define(alarm, wanted, now)
         alarm.version += 1
         check_references(alarm)
-        alarm.save()
         after = stored_shape(alarm)
+        if (after["type"], after["rule"]) != (before["type"], before["rule"]):
+            # What the evaluator remembers is of another rule.
+            alarm.memory = {}
+        alarm.save()
         changed = {name: value for name, value in after.items() if value != before[name] and name not in _TIMES}
         if changed:
             _record(
@@ -72,9 +72,8 @@ def replace_alarm(alarm_id: str, wanted: Definition, caller: Caller) -> Alarm:
 
 def set_state(alarm_id: str, state: str, caller: Caller) -> None:
     """Say what state an alarm is in; its next evaluation may say otherwise. Nobody is told. Raises AlarmNotFound, PermissionDenied."""
-    now = timezone.now()
     with transaction.atomic():
-        alarm = _lock(alarm_id, caller)
+        alarm, now = _lock(alarm_id, caller)
         alarm.state, alarm.state_reason, alarm.state_at = state, _MANUALLY, now
         alarm.version += 1
         alarm.save(update_fields=["state", "state_reason", "state_at", "version"])
@@ -84,16 +83,16 @@ def set_state(alarm_id: str, state: str, caller: Caller) -> None:
 def delete_alarm(alarm_id: str, caller: Caller) -> None:
     """Remove an alarm; its history stays. Raises AlarmNotFound, PermissionDenied."""
     with transaction.atomic():
-        alarm = _lock(alarm_id, caller)
-        _record(alarm, "deletion", stored_shape(alarm), caller, timezone.now(), severity=alarm.severity)
+        alarm, now = _lock(alarm_id, caller)
+        _record(alarm, "deletion", stored_shape(alarm), caller, now, severity=alarm.severity)
         alarm.delete()
 
 
-def _lock(alarm_id: str, caller: Caller) -> Alarm:
-    """The alarm, which nobody else changes until the transaction ends."""
+def _lock(alarm_id: str, caller: Caller) -> tuple[Alarm, datetime]:
+    """The alarm, which nobody else changes until the transaction ends, and the time: later than that of any change before."""
     alarm = find_alarm(alarm_id, visible_alarms(caller.scope).select_for_update())
     check_may_change(caller, alarm.project_id)
-    return alarm
+    return alarm, timezone.now()
 
 
 def _define(alarm: Alarm, wanted: Definition, now: datetime) -> None:

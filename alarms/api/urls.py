@@ -9,6 +9,7 @@ from metering.api.health import alive
 from .alarms import AlarmDetail, AlarmList, AlarmState
 from .backtests import AlarmBacktest
 from .history import AlarmHistory
+from .metrics import EvaluationMetrics
 from .queries import AlarmQuery, HistoryQuery
 from .quotas import QuotaDetail, QuotaList
 
@@ -24,6 +25,7 @@ urlpatterns = [
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/history/?$", AlarmHistory.as_view(), name="alarm-history"),
     re_path(r"^v2/query/alarms/?$", AlarmQuery.as_view(), name="query-alarms"),
     re_path(r"^v2/query/alarms/history/?$", HistoryQuery.as_view(), name="query-alarm-history"),
+    re_path(r"^v2/metrics/?$", EvaluationMetrics.as_view(), name="metrics"),
     re_path(r"^v2/quotas/?$", QuotaList.as_view(), name="quotas"),
     re_path(r"^v2/quotas/(?P<project_id>[^/]+)/?$", QuotaDetail.as_view(), name="quota"),
 ]

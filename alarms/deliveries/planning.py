@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -15,13 +15,11 @@ from django.utils import timezone
 
 from alarms.models import Alarm, Delivery, DeliveryState, DisabledAction, Severity
 from alarms.notifiers.urls import receiver_of
+from alarms.transitions import Fired
 
 from .schedule import GIVE_UP_AFTER
 from .silences import silences_of
 from .wake import wake
-
-if TYPE_CHECKING:
-    from alarms.transitions import Fired
 
 __all__ = ["body_of", "plan"]
 
@@ -54,20 +52,24 @@ def plan(fired: Sequence[Fired]) -> None:
 
 
 def body_of(fired: Fired) -> str:
-    """What a receiver gets: exactly the keys that OpenStack's alarms have always sent, as ASCII."""
+    """What a receiver gets: exactly the keys that OpenStack's alarms have always sent, as ASCII.
+
+    A number that JSON has none for (NaN, an infinity) is null: it must not keep the transition from being written.
+    """
     alarm = fired.alarm
-    return json.dumps(
-        {
-            "alarm_name": alarm.name,
-            "alarm_id": str(alarm.id),
-            "severity": Severity(alarm.severity).label,
-            "previous": fired.previous,
-            "current": fired.current,
-            "reason": fired.reason,
-            "reason_data": fired.reason_data,
-        },
-        allow_nan=False,
-    )
+    told = {
+        "alarm_name": alarm.name,
+        "alarm_id": str(alarm.id),
+        "severity": Severity(alarm.severity).label,
+        "previous": fired.previous,
+        "current": fired.current,
+        "reason": fired.reason,
+        "reason_data": fired.reason_data,
+    }
+    try:
+        return json.dumps(told, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(json.dumps(told), parse_constant=lambda _: None))
 
 
 def _last_numbers(alarm_ids: set[UUID]) -> Counter[UUID]:

@@ -29,15 +29,17 @@ __all__ = ["deliver", "take_report"]
 logger = logging.getLogger(__name__)
 
 _NOTIFIER_QUEUE = "notifier"
+# Twice what may be with notifiers at one time.
+_MOST_WAITING = 512
 # What a notifier has not begun by then it leaves: it would not be done before the lease ends.
 _ATTEMPT_SECONDS = 15
 _MOST_SECONDS = 5.0
 # A broker that neither answers nor refuses holds up nothing else for long: these are Redis's and RabbitMQ's names for one bound.
 _BROKER_SECONDS = 3
 _BROKER_OPTIONS = dict.fromkeys(("socket_timeout", "read_timeout", "write_timeout"), _BROKER_SECONDS)
-_BETWEEN_LOOKS_SECONDS = 0.2
 _STORE_AWAY_SECONDS = 1.0
-_last_look = 0.0
+# Not after each report: looking takes half of the time at most.
+_look_again_at = 0.0
 
 
 @shared_task(name=DELIVER_TASK, ignore_result=True)
@@ -52,7 +54,6 @@ def deliver() -> None:
 @shared_task(name=REPORT_TASK, ignore_result=True)
 def take_report(delivery_id: str, number: int, token: str, outcome: dict[str, Any]) -> None:
     """What a notifier says of an attempt. While the store is away the broker has it back; then look for what may follow."""
-    global _last_look
     try:
         told = UUID(delivery_id), int(number), str(token), Outcome.from_json(outcome)
     except (BadReport, ValueError, TypeError, AttributeError) as error:
@@ -61,8 +62,7 @@ def take_report(delivery_id: str, number: int, token: str, outcome: dict[str, An
     try:
         with waiting_for_store():
             is_new = report(*told, timezone.now())
-        if is_new and time.monotonic() - _last_look > _BETWEEN_LOOKS_SECONDS:
-            _last_look = time.monotonic()
+        if is_new and time.monotonic() >= _look_again_at:
             _send_due()
     except StoreAway as error:
         logger.warning("a report waits for the store: %s", error)
@@ -71,12 +71,24 @@ def take_report(delivery_id: str, number: int, token: str, outcome: dict[str, An
 
 
 def _send_due() -> None:
+    global _look_again_at
+    begun = time.monotonic()
+    try:
+        _send_while_due()
+    finally:
+        _look_again_at = 2 * time.monotonic() - begun
+
+
+def _send_while_due() -> None:
     """Only once the broker answers is anything leased: while it is away nothing is, and afterwards everything is due at once."""
     with current_app.connection_for_write(
         settings.CELOMETER_BROKER_URL, connect_timeout=_BROKER_SECONDS, transport_options=_BROKER_OPTIONS
     ) as broker:
         try:
             broker.ensure_connection(max_retries=1, timeout=_BROKER_SECONDS)
+            if _waiting_attempts(broker) >= _MOST_WAITING:
+                logger.warning("deliveries wait: no notifier takes the attempts that lie on the broker")
+                return
             stop_at = time.monotonic() + _MOST_SECONDS
             while time.monotonic() < stop_at:
                 with waiting_for_store():
@@ -88,6 +100,16 @@ def _send_due() -> None:
                     _send(one, secret=known[one.project_id], broker=broker)
         except (OperationalError, *broker.recoverable_connection_errors) as error:
             logger.warning("deliveries wait: the broker of the notifiers is away: %s", error)
+
+
+def _waiting_attempts(broker: Connection) -> int:
+    """How many attempts nobody has taken from the broker. Without a notifier they would pile up there, lease by lease."""
+    with broker.channel() as channel:
+        try:
+            return int(channel.queue_declare(_NOTIFIER_QUEUE, passive=True).message_count)
+        except broker.channel_errors:
+            # There is no such queue yet, or, on Redis, nothing in it.
+            return 0
 
 
 def _send(one: Leased, *, secret: str, broker: Connection) -> None:

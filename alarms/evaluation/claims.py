@@ -1,7 +1,7 @@
 """Which alarms an evaluator may decide about, for a while: those that are due and that no other has claimed.
 
 A claim ends by itself, so an evaluator that dies delays its alarms by one cycle at most. Its end is also its proof: only who still holds
-the claim may write (``alarms.transitions``), however late an evaluator wakes up.
+the claim may write (``writing``), however late an evaluator wakes up.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from uuid import UUID
 from alarms.models import Alarm
 from alarms.rules.decision import State
 from alarms.rules.members import decide_combination
-from alarms.transitions import Decided
 
 from .scopes import scope_of
+from .writing import Decided
 
 __all__ = ["decide_combinations", "in_levels"]
 

@@ -11,19 +11,20 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
 
-from alarms import transitions
 from alarms.models import Alarm
 from alarms.rules.alarm_types import AlarmType, Situation, find_type
 from alarms.rules.decision import INSUFFICIENT, Decision
 from alarms.rules.time_constraints import is_open
 from alarms.rules.translations import NotEvaluable
-from alarms.transitions import Decided, Fired
+from alarms.transitions import Fired
 from metering.collector.availability import is_transient
 
+from . import writing
 from .claims import Claim, claim_due, put_off, schedule_missing
 from .combinations import decide_combinations, in_levels
 from .reading import Question, ReadFailed, Series, read_all
 from .scopes import scope_of
+from .writing import Decided
 
 __all__ = ["Evaluated", "evaluate_due"]
 
@@ -92,9 +93,9 @@ def _write(alarms: Sequence[Alarm], decided: Sequence[Decided], claim: Claim, no
         return []
     with transaction.atomic():
         # The order in which the API takes them, too: first the alarm, then its schedule.
-        transitions.lock(decided)
+        writing.lock(decided)
         mine = put_off([alarm.id for alarm in alarms], claim.until, now=now)
-        return transitions.write([one for one in decided if one.alarm.id in mine], now=now)
+        return writing.write([one for one in decided if one.alarm.id in mine], now=now)
 
 
 class _Asked(NamedTuple):

@@ -9,12 +9,12 @@ from datetime import datetime
 
 from django.db import transaction
 
-from alarms import transitions
 from alarms.models import Alarm
 from alarms.rules.matching import EventIndex, SeenEvent, decide_event, matches
-from alarms.transitions import Decided
 
+from . import writing
 from .arrivals import find_arrivals, read_events, take_cursor
+from .writing import Decided
 
 __all__ = ["evaluate_events"]
 
@@ -43,7 +43,7 @@ def _evaluate_some(now: datetime) -> bool:
         cursor.save()
         if arrivals.batches and _event_alarms().exists():
             events = read_events(arrivals.batches)
-            transitions.write(_decide(events), now=now, records_repeats=True)
+            writing.write(_decide(events), now=now, records_repeats=True)
         return arrivals.is_all
 
 

@@ -14,7 +14,7 @@ REPORT_TASK = "alarms.report"
 # will never get through to this URL (it is none).
 Kind = Literal["delivered", "failed", "gone", "impossible"]
 _MAX_TEXT = 500
-_MAX_SECONDS = 366 * 86_400
+_MAX_SECONDS = 86_400
 
 
 class BadReport(Exception):

@@ -7,8 +7,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 # What is read of an answer, so that the other side can say it; nothing in it is looked at.
 _MAX_ANSWER_BYTES = 64 * 1024
 _MAX_ADDRESSES = 4
+_REQUEST_ID = "x-openstack-request-id"
 
 
 class HttpNotifier:
@@ -117,7 +119,7 @@ def _post(target: Target, addresses: Sequence[Address], message: Message, deadli
             "POST",
             target.path,
             body=message.body,
-            headers=headers | dict(message.headers),
+            headers=headers | _passed_on(message.headers),
             preload_content=False,
             decode_content=False,
         )
@@ -155,12 +157,23 @@ def _connection(target: Target, addresses: Sequence[Address], deadline: _Deadlin
 
     options: dict[str, Any] = {"port": target.port, "timeout": deadline.remaining_seconds()}
     connection = (
-        HTTPSConnection(target.host, ssl_context=ssl.create_default_context(), **options)
+        HTTPSConnection(target.host, ssl_context=_tls(), **options)
         if target.scheme == "https"
         else HTTPConnection(target.host, **options)
     )
     connection._new_conn = connect  # type: ignore[method-assign]
     return connection
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the system's certificates costs more than a request: once for each process."""
+    return ssl.create_default_context()
+
+
+def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """Whoever can write to the queue of attempts cannot speak HTTP through them."""
+    return {name: value for name, value in headers.items() if name.startswith("webhook-") or name == _REQUEST_ID}
 
 
 def _host_header(target: Target) -> str:

@@ -28,7 +28,7 @@ def anomaly_windows(rule: Mapping[str, Any], end_at: datetime) -> list[Window]:
 def judge_anomaly(rule: Mapping[str, Any], series: Sequence[Sequence[Bucket]]) -> Outcome:
     """A value is outside when it lies more than ``deviations`` population deviations from the mean of its past, exactly.
 
-    ``direction``: ``above`` or ``below`` looks at one side only. A value of whose past fewer than two buckets have samples is unknown.
+    A value of whose past fewer than two buckets have samples is unknown.
     """
     past: dict[datetime, list[Decimal]] = defaultdict(list)
     for weeks, buckets in enumerate(series[1:], 1):
@@ -37,17 +37,14 @@ def judge_anomaly(rule: Mapping[str, Any], series: Sequence[Sequence[Bucket]]) -
     needed = rule.get("evaluation_periods", 1)
     known = [bucket for bucket in series[0] if len(past[bucket.start_at]) >= _FEWEST_PAST][-needed:]
     deviations = Fraction(decimal_of(rule["deviations"]))
-    direction = rule.get("direction") or "both"
-    outside = [_is_outside(bucket.value, past[bucket.start_at], deviations, direction) for bucket in known]
+    outside = [_is_outside(bucket.value, past[bucket.start_at], deviations) for bucket in known]
     return judge(outside, needed, known[-1].value if known else None)
 
 
-def _is_outside(value: Decimal, past: Sequence[Decimal], deviations: Fraction, direction: str) -> bool:
+def _is_outside(value: Decimal, past: Sequence[Decimal], deviations: Fraction) -> bool:
     count = len(past)
     whole = sum(map(Fraction, past))
     # Both sides of |value - mean| > deviations times σ, times the number, squared: there is no root to round.
     distance = count * Fraction(value) - whole
     spread = count * sum(Fraction(one) ** 2 for one in past) - whole**2
-    if (direction == "above" and distance < 0) or (direction == "below" and distance > 0):
-        return False
     return distance**2 > deviations**2 * spread

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.polling import BadPollingFile, load_sources
+from agents.definition_files import BadDefinitions
+from agents.polling import load_sources
 from config import env
 from config.launch import demo, summary
 from config.launch.broker import EmbeddedBroker
@@ -26,6 +27,9 @@ from config.launch.supervisor import DEFAULT_PORT, Supervisor, stop_leftovers, s
 from config.launch.terminal import Terminal
 
 DOWN_SECONDS = 90.0
+# Exit codes: of `status` when nothing runs; of `status` and `up` when not all of it does.
+NOT_UP = 3
+PARTLY_UP = 4
 
 
 def run(*, detached: bool) -> int:
@@ -71,7 +75,7 @@ def _follow(child: subprocess.Popen[bytes], *, home: Home) -> int:
             is_ready = record.is_ready and record.supervisor_pid == child.pid
             print(output.read(), end="", flush=True)
             if is_ready:
-                return 0
+                return PARTLY_UP if record.roles_down else 0
             time.sleep(0.1)
         print(output.read(), end="", flush=True)
     return child.returncode or 1
@@ -103,7 +107,7 @@ def _stop_supervisor(record: LaunchRecord) -> None:
 
 
 def status() -> int:
-    """What runs; the exit code is 0 when it does."""
+    """What runs; the exit code is 0 when all does, 3 when nothing does, 4 when not all of it does."""
     home = Home(env.home())
     servers = {server.title: server.pid for server in (EmbeddedPostgres(home.postgres), EmbeddedBroker(home.broker))}
     record = home.read_record()
@@ -112,9 +116,9 @@ def status() -> int:
         summary.print_status(Console(), record=record, servers=servers)
     if not is_up:
         print(f"Celometer does not run on {home.root}: `make up` or `make run` starts it.")
-        return 3
+        return NOT_UP
     print(f"{summary.base_url(record.port)}/ {'answers' if summary.is_ready(record.port) else 'does not answer'}")
-    return 0
+    return 0 if all(is_same_process(role.identity) for role in record.roles) else PARTLY_UP
 
 
 def show_demo() -> int:
@@ -130,7 +134,7 @@ def show_demo() -> int:
 
 
 def check_settings() -> int:
-    """Read what every role will read, before any of them starts; return the API's port. Raises BadSetting or BadPollingFile."""
+    """Read what every role will read, before any of them starts; return the API's port. Raises BadSetting or BadDefinitions."""
     interval_seconds = env.integer("CELOMETER_POLL_INTERVAL", None)
     own = Path(env.text("CELOMETER_CONFIG_DIR", "/nowhere")) / "polling.yaml"
     shipped = env.REPOSITORY / "config" / "defaults" / "polling.yaml"
@@ -165,7 +169,7 @@ def main() -> int:
         if options.command == "run":
             return run(detached=options.detached)
         return {"up": up, "down": down, "status": status, "demo": show_demo}[options.command]()
-    except (LaunchError, env.BadSetting, BadPollingFile) as error:
+    except (LaunchError, env.BadSetting, BadDefinitions) as error:
         text = str(error)
     except OSError as error:
         text = describe_os_error(error)

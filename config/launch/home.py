@@ -18,12 +18,13 @@ LOCK_ADVICE = "`make status` shows it, `make down` stops it."
 
 @dataclass
 class RoleRecord:
-    """One process of the Procfile, as the last supervisor knew it."""
+    """One process of the Procfile, as the last supervisor knew it; ``last_words`` are those of the process that ended last."""
 
     name: str
     identity: str = ""
     restarts: int = 0
     started_at: float = 0.0
+    last_words: str = ""
 
 
 @dataclass
@@ -34,6 +35,8 @@ class LaunchRecord:
     port: int = 0
     started_at: float = 0.0
     is_ready: bool = False
+    # The roles that had ended when the start was over.
+    roles_down: list[str] = field(default_factory=list)
     roles: list[RoleRecord] = field(default_factory=list)
 
     @property

@@ -86,13 +86,18 @@ class Role:
             for kind, data in (("line", f"ERROR could not start: {error}\n"), ("stop", {"returncode": -1})):
                 self._events.put(Message(type=kind, data=data, time=datetime.now(), name=self.name, colour=None))
 
+    @property
+    def lived_seconds(self) -> float:
+        return time.monotonic() - self._started if self.is_running else 0.0
+
     def note_start(self, pid: int) -> None:
         self.record.identity = describe_process(pid) or f"{pid} ended"
         self.record.started_at = time.time()
 
-    def note_end(self) -> float:
+    def note_end(self, last_words: str = "") -> float:
         """The process is gone: plan its restart, and return the pause until then."""
         self.is_running = False
+        self.record.last_words = last_words
         if time.monotonic() - self._started >= STEADY_SECONDS:
             self._pause_seconds = FIRST_PAUSE_SECONDS
         pause = self._pause_seconds

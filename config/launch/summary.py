@@ -7,13 +7,15 @@ import json
 import time
 import urllib.error
 import urllib.request
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
+from agents.notifications.addresses import BadAddress, read_addresses
+from config import env
 from config.launch.home import Home, LaunchRecord, RoleRecord
 from config.launch.identity import is_same_process
 
@@ -22,6 +24,8 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 REQUEST_SECONDS = 10.0
 SAMPLES_SHOWN = 12
 SAMPLES_READ = 500
+# A role that was started again so short a time ago may well end again.
+STEADY_SECONDS = 60.0
 
 
 def base_url(port: int) -> str:
@@ -50,12 +54,12 @@ def read_samples(port: int, *, token: str) -> list[dict[str, Any]]:
     return samples
 
 
-def print_summary(console: Console, *, home: Home, port: int, samples: list[dict[str, Any]]) -> None:
+def print_summary(console: Console, *, home: Home, port: int, samples: list[dict[str, Any]], started_at: float) -> None:
     """The addresses, the ways in, and a table of what was measured."""
     token = home.token_file.read_text().strip()
     if samples:
         console.print()
-        console.print(_sample_table(samples))
+        console.print(_sample_table(samples, title="First" if are_new(samples, started_at) else "Newest"))
     else:
         console.print("\n[yellow]No samples yet: the agent has not polled, see log/compute.log.[/yellow]")
     console.print(_ways_in(home, port=port, token=token))
@@ -78,7 +82,18 @@ def _ways_in(home: Home, *, port: int, token: str) -> Table:
     grid.add_row("admin", f"{base_url(port)}/admin/{_admin_login(home)}")
     grid.add_row("token", f"{token}  (operator: sees everything)")
     grid.add_row("data", str(home.root))
+    grid.add_row("logs", f"{home.logs}/ROLE.log")
+    for bus in _buses():
+        grid.add_row("bus", bus)
     return grid
+
+
+def _buses() -> list[str]:
+    """Those that are listened to, without their passwords; none where the setting is wrong, which the listener tells."""
+    try:
+        return [bus.name for bus in read_addresses(env.text("CELOMETER_NOTIFICATION_URLS"))]
+    except BadAddress:
+        return []
 
 
 def _admin_login(home: Home) -> str:
@@ -88,10 +103,16 @@ def _admin_login(home: Home) -> str:
         return ""
 
 
-def _sample_table(samples: list[dict[str, Any]]) -> Table:
+def are_new(samples: list[dict[str, Any]], started_at: float) -> bool:
+    """Whether any was measured since then; those of an earlier start are in the store at once."""
+    since = datetime.fromtimestamp(started_at, UTC).replace(tzinfo=None).isoformat()
+    return any(str(sample.get("timestamp", "")) >= since for sample in samples)
+
+
+def _sample_table(samples: list[dict[str, Any]], *, title: str) -> Table:
     """One sample of each meter, those with most to tell first: not forty lines of disk partitions."""
     shown = _one_per_meter(samples)
-    table = Table(title=f"First samples ({len(shown)} of {_count(samples)})", title_justify="left")
+    table = Table(title=f"{title} samples ({len(shown)} of {_count(samples)})", title_justify="left")
     for heading in ("meter", "resource", "type", "volume", "unit", "time (UTC)"):
         table.add_column(heading, justify="right" if heading == "volume" else "left", overflow="fold")
     for sample in shown:
@@ -165,6 +186,19 @@ def print_status(console: Console, *, record: LaunchRecord, servers: dict[str, i
     for name, server_pid in servers.items():
         table.add_row(name, str(server_pid or ""), _uptime(server_pid), "")
     console.print(table)
+    for line in _troubles(record.roles, now=now):
+        console.print(line, style="red", markup=False, soft_wrap=True)
+
+
+def _troubles(roles: list[RoleRecord], *, now: float) -> list[str]:
+    """The last words of what is down, or was a moment ago."""
+    lines = []
+    for role in roles:
+        if not is_same_process(role.identity):
+            lines.append(f"✗ {role.name} is down: {role.last_words}")
+        elif role.last_words and now - role.started_at < STEADY_SECONDS:
+            lines.append(f"✗ {role.name} was just started again; before, it ended: {role.last_words}")
+    return lines
 
 
 def _uptime(pid: int | None) -> str:

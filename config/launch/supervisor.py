@@ -33,6 +33,8 @@ from config.launch.terminal import RoleLog, Terminal
 
 READY_SECONDS = 90.0
 FIRST_SAMPLES_SECONDS = 30.0
+# A role that has not said by then that it works, and has not ended, counts as up.
+SETTLED_SECONDS = 15.0
 SERVER_CHECK_SECONDS = 1.0
 SERVER_RETRY_SECONDS = 5.0
 # So long after its start a process has told its number, or never will.
@@ -111,11 +113,36 @@ class Supervisor:
         self._start_roles()
         self._await_readiness()
         samples = self._await_samples()
-        summary.print_summary(self.terminal.console, home=self.home, port=self.port, samples=samples)
+        self._watch(until=self._are_roles_settled)
+        summary.print_summary(
+            self.terminal.console,
+            home=self.home,
+            port=self.port,
+            samples=samples,
+            started_at=self.record.started_at,
+        )
+        self._say_who_is_down()
         way_out = "`make down`" if self.detached else "Ctrl-C, or `make down` in another terminal,"
         self.terminal.say(f"\n{way_out} stops everything.")
         self.record.is_ready = True
         self._save_record()
+
+    def _are_roles_settled(self) -> bool:
+        """Whether each role works or has ended."""
+        return all(
+            not role.is_running or self._logs[role.name].is_ready or role.lived_seconds > SETTLED_SECONDS
+            for role in self._roles.values()
+        )
+
+    def _say_who_is_down(self) -> None:
+        down = [role for role in self._roles.values() if not role.is_running]
+        self.record.roles_down = [role.name for role in down]
+        if down:
+            self.terminal.say("")
+        for role in down:
+            self.terminal.say(f"  ✗ {role.name} is down: {role.record.last_words}", style="red")
+        if down:
+            self.terminal.say("    All else stays up; what is down is tried again every half minute or sooner.")
 
     def _save_record(self) -> None:
         try:
@@ -208,7 +235,8 @@ class Supervisor:
 
         self._watch(until=arrived, seconds=FIRST_SAMPLES_SECONDS)
         if samples:
-            self.terminal.done("first samples are in the store", seconds=time.monotonic() - begun)
+            which = "first samples" if summary.are_new(samples, self.record.started_at) else "earlier samples"
+            self.terminal.done(f"{which} are in the store", seconds=time.monotonic() - begun)
         return samples
 
     # --- watch ---------------------------------------------------------------------------------------------
@@ -242,16 +270,17 @@ class Supervisor:
     def _handle(self, message: Message) -> None:
         role = self._roles[message.name]
         if message.type == "start":
-            self._logs[role.name].last_trouble = ""
+            self._logs[role.name].note_start()
             role.note_start(message.data["pid"])
             self._save_record()
         elif message.type == "stop":
-            pause = role.note_end()
+            log = self._logs[role.name]
+            how, words = describe_end(message.data["returncode"], log.last_words)
+            pause = role.note_end(words or how)
             if self._stop_signal is None:
-                code = message.data["returncode"]
-                log = self._logs[role.name]
-                why = f": {log.last_trouble}" if log.last_trouble else ""
-                text = f"{role.name:>10} | ended with {code}{why}; again in {pause:.0f} s (see {log.path})"
+                self._save_record()
+                why = f": {words}" if words else ""
+                text = f"{role.name:>10} | {how}{why}; again in {pause:.0f} s (see {log.path})"
                 self.terminal.say(text, style="red")
         else:
             text = message.data if isinstance(message.data, str) else message.data.decode(errors="replace")
@@ -295,6 +324,11 @@ class Supervisor:
         self.home.drop_record()
         if was_up:
             self.terminal.done("everything is stopped", seconds=time.monotonic() - begun)
+
+
+def describe_end(code: int, last_words: str) -> tuple[str, str]:
+    """How a process ended, and what it said of it: one that was killed by a signal said nothing of it."""
+    return (f"was killed (signal {-code})", "") if code < -1 else (f"ended with {code}", last_words)
 
 
 def choose_servers(home: Home) -> dict[str, EmbeddedServer]:

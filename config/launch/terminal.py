@@ -19,6 +19,8 @@ REPEAT_SECONDS = 600.0
 # Celery's banner names its level as "%WARNING": that is no warning.
 IMPORTANT = re.compile(r"(?<!%)\b(?:WARNING|ERROR|CRITICAL)\b|^Traceback|^[\w.]*(?:Error|Exception): ")
 FAILURE = re.compile(r"\b(?:ERROR|CRITICAL)\b|^[\w.]*(?:Error|Exception): |^celometer: ")
+# What Celery's workers, its clocks, gunicorn and the listener say when they have begun their work, or wait for a bus to do so.
+READY = re.compile(r"celery\S*: \S+ ready\.$|beat: Starting\.\.\.$|Listening at: |: listening on |; trying again in ")
 # Times and numbers differ between two reports of one trouble.
 VARIABLE = re.compile(r"\d+")
 
@@ -64,8 +66,20 @@ class RoleLog:
         self._terminal = terminal
         self._said_at: dict[str, float] = {}
         self._is_broken = False
-        # The last error that it reported: most likely why it ended, when it ends.
-        self.last_trouble = ""
+        # The last error that it reported: most likely why it ended, when it ends. Without one, its last line must do.
+        self._last_trouble = ""
+        self._last_line = ""
+        self.is_ready = False
+
+    @property
+    def last_words(self) -> str:
+        """What the process said last that tells why it ended; "" when it said nothing."""
+        return self._last_trouble or self._last_line
+
+    def note_start(self) -> None:
+        """What another process said before says nothing of this one."""
+        self._last_trouble = self._last_line = ""
+        self.is_ready = False
 
     def write(self, line: str, *, aloud: bool = True) -> None:
         try:
@@ -76,7 +90,9 @@ class RoleLog:
                 self._terminal.say(f"{self.path} cannot be written: {error.strerror}", style="red")
             self._is_broken = True
         if FAILURE.search(line):
-            self.last_trouble = line.strip()
+            self._last_trouble = line.strip()
+        self._last_line = line.strip() or self._last_line
+        self.is_ready = self.is_ready or bool(READY.search(line))
         if aloud and IMPORTANT.search(line):
             self._say_once(line)
 

@@ -114,7 +114,8 @@ class QuarantineAdmin(OperatorAdmin):
         return show_bytes(bytes(entry.message))
 
     @admin.action(
-        description="Release: check again and take in (scope, validity and clock are waived, the signature never)"
+        description="Release: check again and take in "
+        "(scope, the key's validity and its clock are waived; the signature and the bounds of time never)"
     )
     def release_entries(self, request: HttpRequest, entries: QuerySet[Quarantine]) -> None:
         """Each is verified again: signature and form are never waived."""
@@ -132,7 +133,10 @@ class QuarantineAdmin(OperatorAdmin):
                 )
                 return
             if outcome.result is Result.RETURNED:
-                text, level = f"{entry}: given back to the transform role", messages.SUCCESS
+                text, level = (
+                    f"{entry}: given back to the transform role; it comes back here if it is refused again",
+                    messages.SUCCESS,
+                )
             elif outcome.result is Result.QUARANTINED:
                 text, level = f"{entry}: still refused: {outcome.reason}: {outcome.detail}", messages.WARNING
             else:

@@ -16,7 +16,8 @@ __all__ = ["Table", "build_table"]
 _METER_COLUMNS = frozenset({"name", "meter", "counter_name"})
 _SAMPLE_COLUMNS = frozenset({"id", "message_id"})
 # Too wide for a table, and of no use to a person; they stand in the JSON below it.
-_LEFT_OUT = frozenset({"meter_id", "recorded_at", "links", "period", "duration_start", "duration_end", "raw"})
+_LEFT_OUT = frozenset({"meter_id", "recorded_at", "links", "period", "duration_start", "duration_end", "raw",
+                       "ok_actions", "alarm_actions", "insufficient_data_actions", "time_constraints"})  # fmt: skip
 # What a person looks for first; columns not named here follow.
 _FIRST = (
     *("generated", "event_type"),
@@ -34,6 +35,7 @@ _FIRST = (
         "sum",
         "aggregate",
     ),
+    *("state", "severity", "enabled"),
     *("duration", "first_sample_timestamp", "last_sample_timestamp", "type", "counter_type"),
     *("project_id", "user_id", "source", "metadata", "resource_metadata"),
 )
@@ -50,12 +52,15 @@ class Table:
 
 
 def build_table(data: object, *, absolute: Callable[[str], str]) -> Table | None:
-    """The table of a list of objects; None for anything else, and for an empty list."""
+    """The table of a list of objects, of an event's traits; None for anything else, and for an empty list."""
+    if isinstance(data, Mapping):
+        data = data.get("traits")
     if not isinstance(data, list) or not data or not all(isinstance(row, Mapping) for row in data):
         return None
     places = {name: place for place, name in enumerate(_FIRST)}
     # A column of nothing says nothing.
-    shown = [name for name in data[0] if name not in _LEFT_OUT and any(row.get(name) is not None for row in data)]
+    named = (name for name in data[0] if name not in _LEFT_OUT and not name.endswith("_rule"))
+    shown = [name for name in named if any(row.get(name) is not None for row in data)]
     columns = sorted(shown, key=lambda name: places.get(name, len(_FIRST)))
     rows = [[_cell(name, row, absolute) for name in columns] for row in data]
     return Table([name.replace("_", " ") for name in columns], rows)
@@ -70,6 +75,8 @@ def _cell(column: str, row: Mapping[str, Any], absolute: Callable[[str], str]) -
     if isinstance(value, Mapping):
         pairs = format_html_join(" ", "<b>{}</b> {}", value.items())
         return format_html('<div class="pairs" title="{}">{}</div>', strip_tags(pairs), pairs), False
+    if isinstance(value, bool):
+        return format_html("{}", "yes" if value else "no"), False
     if isinstance(value, Decimal | int):
         return _number(value), True
     target = _target(column, str(value), row)
@@ -88,11 +95,11 @@ def _number(value: Decimal | int) -> SafeString:
 
 
 def _target(column: str, value: str, row: Mapping[str, Any]) -> str:
-    # Traits have names, too, and events have message ids.
+    # Traits and alarms have names, too, and events have message ids.
     if column in _METER_COLUMNS and ("unit" in row or "counter_unit" in row):
         return f"{meter_path(value)}?limit=20"
     if column in _SAMPLE_COLUMNS:
         return event_path(value) if "event_type" in row else sample_path(value)
-    if column == "alarm_id":
-        return alarm_path(value)
+    if column == "alarm_id" or (column == "name" and "alarm_id" in row):
+        return alarm_path(str(row["alarm_id"]))
     return resource_path(value) if column == "resource_id" else ""

@@ -81,16 +81,14 @@ def is_bundle(data: bytes) -> bool:
     return data[: len(_MAGIC)] == _MAGIC
 
 
-def open_bundle(data: bytes, *, find_key: Callable[[str], PublicKey | None]) -> Bundle:
-    """Verify and read a bundle; ``find_key`` gives the trusted key of that id. Raises BadBundle."""
+def open_bundle(data: bytes, *, find_key: Callable[[str], PublicKey | None], remedy: str = "") -> Bundle:
+    """Verify and read a bundle; ``find_key`` gives the trusted key of that id, ``remedy`` is told where there is none. Raises BadBundle."""
     if not is_bundle(data):
         raise BadBundle(f"{len(data)} bytes that start with {data[:5]!r}: expected a bundle of notifications")
     key_id = data[_KEY].decode("ascii", "replace")
     key = find_key(key_id)
     if key is None:
-        raise BadBundle(
-            f"a bundle under the key {key_id!r}: this role trusts its own key and those in its directory of trusted keys"
-        )
+        raise BadBundle(f"a bundle under the key {key_id!r}, which is not trusted here{remedy}")
     try:
         key.verify(data[_SIGNATURE], data[_SIGNATURE.stop :], domain=_DOMAIN)
     except BadSignature as error:

@@ -76,7 +76,7 @@ def test_mistakes_are_one_line_that_names_the_value(manage, arguments, variables
 def test_a_broken_polling_file_is_named(manage, tmp_path):
     (tmp_path / "polling.yaml").write_text("sources: [{name: a, interval: soon, meters: ['*']}]")
     done = manage("poll", CELOMETER_CONFIG_DIR=str(tmp_path))
-    assert "polling.yaml: source 1: interval 'soon': expected whole seconds" in done.stderr
+    assert "polling.yaml:1: source 1: interval 'soon': expected whole seconds" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agents.contract import DiscoveryFailed
-from agents.polling import BadPollingFile, Source, due_at, load_sources, poll_source
+from agents.definition_files import BadDefinitions
+from agents.polling import Source, due_at, load_sources, poll_source, unknown_meters
 from metering.messages import Meter, Resource, Sample
 
 
@@ -149,12 +150,32 @@ def test_sources_are_read(tmp_path):
     ],
 )
 def test_mistakes_are_named_with_file_and_place(tmp_path, text, complaint):
-    with pytest.raises(BadPollingFile) as error:
+    with pytest.raises(BadDefinitions) as error:
         load(tmp_path, text)
     assert complaint in str(error.value)
     assert "polling.yaml" in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(BadPollingFile, match=r"nowhere\.yaml: No such file"):
+    with pytest.raises(BadDefinitions, match=r"nowhere\.yaml: No such file"):
         load_sources(tmp_path / "nowhere.yaml")
+
+
+def test_every_mistake_is_named_with_its_line(tmp_path):
+    text = (
+        "sources:\n- name: a\n  interval: 0\n  metres: [cpu]\n  meters: [cpu]\n- name: b\n  interval: 5\n  meters: []\n"
+    )
+    with pytest.raises(BadDefinitions) as error:
+        load(tmp_path, text)
+    assert [mistake.line for mistake in error.value.mistakes] == [3, 4, 8]
+
+
+def test_a_glob_that_matches_no_meter_is_told_with_its_source(tmp_path):
+    sources = load(
+        tmp_path,
+        "sources:\n- {name: a, interval: 1, meters: [cpux, 'disk.*']}\n- {name: b, interval: 1, meters: ['!cpuy']}",
+    )
+    known = ["cpu", "disk.read"]
+    told = [(2, "source a: no meter is called 'cpux'"), (3, "source b: no meter is called 'cpuy'")]
+    assert list(unknown_meters(sources, known)) == told
+    assert not list(unknown_meters(load(tmp_path, GOOD), known))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from agents.problems import ProblemLog
@@ -25,3 +27,12 @@ def test_no_text_of_a_stranger_makes_lines_of_its_own(caplog: pytest.LogCaptureF
     (line,) = problems.summary()
     for text in (line, caplog.records[0].getMessage()):
         assert text.startswith("x\\n2026") and "\n" not in text and "\x1b" not in text
+
+
+def test_what_is_hardly_a_problem_is_told_once_at_info(caplog: pytest.LogCaptureFixture) -> None:
+    problems = ProblemLog()
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            problems.note("image.update", "meter image.size: volume: no value")
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert problems.summary() == []

@@ -53,6 +53,30 @@ def test_a_bad_day_is_named_with_what_was_expected(monkeypatch, raw):
         env.day("CELOMETER_FLOOR_DATE", date(2010, 1, 1), earliest=date(1970, 1, 1))
 
 
+def test_networks_are_read(monkeypatch):
+    monkeypatch.setenv("CELOMETER_WEBHOOK_ALLOW", "10.20.0.0/16, fd00:1::/48,,203.0.113.7")
+    assert [str(network) for network in env.networks("CELOMETER_WEBHOOK_ALLOW")] == [
+        *("10.20.0.0/16", "fd00:1::/48", "203.0.113.7/32")
+    ]
+    monkeypatch.setenv("CELOMETER_WEBHOOK_ALLOW", "")
+    assert env.networks("CELOMETER_WEBHOOK_ALLOW") == []
+
+
+@pytest.mark.parametrize("raw", ["10.20.0.1/16", "inside.example", "10.20.0.0/33", "10.20.0.0/16;10.21.0.0/16"])
+def test_a_bad_network_is_named_with_what_was_expected(monkeypatch, raw):
+    monkeypatch.setenv("CELOMETER_WEBHOOK_ALLOW", f"10.0.0.0/8,{raw}")
+    with pytest.raises(env.BadSetting, match=f"CELOMETER_WEBHOOK_ALLOW: '{raw}': expected networks such as"):
+        env.networks("CELOMETER_WEBHOOK_ALLOW")
+
+
+@pytest.mark.parametrize("raw", ["relay.example:25", "http://lena:secret@relay.example", "smtp://"])
+def test_a_bad_relay_is_named_without_its_password(monkeypatch, raw):
+    monkeypatch.setenv("CELOMETER_SMTP_URL", raw)
+    with pytest.raises(env.BadSetting, match=r"CELOMETER_SMTP_URL=.*: expected smtp://") as refused:
+        env.smtp_url("CELOMETER_SMTP_URL")
+    assert "secret" not in str(refused.value)
+
+
 def test_an_unknown_side_is_refused(monkeypatch):
     monkeypatch.setenv("CELOMETER_SETTINGS", "both")
     with pytest.raises(env.BadSetting, match="expected agent or server"):

@@ -42,7 +42,7 @@ def test_a_broken_polling_file_ends_the_launcher_before_anything_starts(tmp_path
     home = tmp_path / "home"
     done = run("-m", "config.launch", command, home=home, CELOMETER_CONFIG_DIR=str(tmp_path))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"celometer: {tmp_path}/polling.yaml: source 1: unknown key 'intervall'")
+    assert done.stderr.startswith(f"celometer: {tmp_path}/polling.yaml:1: source 1: unknown key 'intervall'")
     assert not (home / "postgres").exists()
 
 

@@ -227,6 +227,7 @@ def test_capabilities_are_listed(aodh):
 
 
 def test_what_is_wrong_is_told_in_a_line(aodh):
+    assert "evaluations are not counted here" in aodh.error("alarm", "metrics")
     wrong = ("alarm", "create", "--type", "event", "--name", "x", "--alarm-action", "ftp://a.example/")
     assert "Unsupported action ftp://a.example/" in aodh.error(*wrong)
     assert "HTTP 401" in aodh.error("alarm", "create", "--type", "event", "--name", "x", "--project-id", "p2")

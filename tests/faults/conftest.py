@@ -1,7 +1,8 @@
-"""What tests of faults share: a lock that makes a worker stand still at a statement, and partitions that go again."""
+"""What tests of faults share: a lock that makes a worker stand still at a statement, a door to the store, and partitions that go again."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -51,3 +52,38 @@ def old_partitions_gone(store: None) -> Iterator[None]:
         )
         for (name,) in cursor.fetchall():
             cursor.execute(f"DROP TABLE {name}")
+
+
+class Door:
+    """Lets others into this test's database, or ends their connections and refuses new ones. This process stays inside."""
+
+    def __init__(self) -> None:
+        self.name = connection.settings_dict["NAME"]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            self._own_pid = cursor.fetchone()[0]
+
+    def shut(self) -> None:
+        self._execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS false')
+        self._execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            f" WHERE datname = '{self.name}' AND pid <> {self._own_pid}"
+        )
+
+    def open(self) -> None:
+        self._execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS true')
+
+    def _execute(self, sql: str) -> None:
+        # No session can shut the database that it is in.
+        parameters = connection.get_connection_params() | {"dbname": "postgres", "cursor_factory": None}
+        with contextlib.closing(psycopg2.connect(**parameters)) as outside:
+            outside.autocommit = True
+            with outside.cursor() as cursor:
+                cursor.execute(sql)
+
+
+@pytest.fixture
+def door(store: None) -> Iterator[Door]:
+    door = Door()
+    yield door
+    door.open()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import threading
 import time
 from collections import defaultdict
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -18,6 +20,7 @@ from alarms.models import Attempt, Delivery
 from alarms.notifiers.contract import NOTIFY_TASK, REPORT_TASK, Outcome
 from config.celery import app
 from tests.agents.pipeline.publishers.web_server import WebServer
+from tests.faults.conftest import Door
 from tests.support.alarms import make_alarm, transit
 from tests.support.roles import Stage, wait_until
 from tests.support.stacks import TRANSPORTS, Stack
@@ -169,6 +172,23 @@ def test_reports_wait_for_who_takes_them(telling: Telling, serve) -> None:
     assert len(receiver.posted) == 1
 
 
+def test_a_report_waits_while_the_store_is_away(telling: Telling, serve, hanging: Hanging, door: Door) -> None:
+    receiver = serve(lambda handler: hanging(handler) or handler.send_response(200) or handler.end_headers())
+    telling.start()
+    transit(make_alarm(hook(receiver)))
+    telling.tick()
+    assert hanging.asked.acquire(timeout=30)
+    door.shut()
+    hanging.over.set()
+    telling.reports.await_output("a report waits for the store")
+    telling.tick()
+    telling.alarms.await_output("deliveries wait for the next tick")
+    assert Delivery.objects.get().state == "leased"
+    door.open()
+    wait_until(lambda: Delivery.objects.get().state == "delivered", what="the report is taken")
+    assert Attempt.objects.count() == 1
+
+
 def test_a_lost_report_tells_again_under_the_same_id(telling: Telling, serve) -> None:
     receiver = serve()
     telling.start()
@@ -185,6 +205,18 @@ def test_a_lost_report_tells_again_under_the_same_id(telling: Telling, serve) ->
     telling.await_ended(1, in_haste=True)
     assert len(receiver.posted) == 2
     assert len(set(ids(receiver))) == 1
+
+
+def test_an_attempt_past_its_lease_is_not_made(telling: Telling, serve) -> None:
+    receiver = serve()
+    telling.start()
+    with telling.stack.broker.connect() as client:
+        for number, seconds in enumerate((-1, 60)):
+            arguments = (str(uuid4()), 1, "x", hook(receiver, f"/{number}"), "{}", {})
+            expires_at = timezone.now() + timedelta(seconds=seconds)
+            app.send_task(NOTIFY_TASK, args=arguments, queue="notifier", expires=expires_at, connection=client)
+    wait_until(lambda: receiver.posted, what="the one that is in time is made")
+    assert [posted.path for posted in receiver.posted] == ["/1"]
 
 
 def test_an_hour_of_errors_is_survived(telling: Telling, serve) -> None:
@@ -227,6 +259,18 @@ def test_hanging_receivers_hold_up_nobody_else(telling: Telling, serve, hanging:
     assert not Attempt.objects.exclude(ended_at=None).exclude(status=200).exists(), "meanwhile all of them still hang"
 
 
+def test_without_a_notifier_attempts_do_not_pile_up(stack: Stack, settings) -> None:
+    settings.CELOMETER_BROKER_URL = stack.broker.url
+    for number in range(200):
+        transit(make_alarm(f"https://{number}.example/", project_id=f"project-{number}"))
+    depths = []
+    for _ in range(6):
+        deliver()
+        depths.append(stack.broker.depth("notifier"))
+        Delivery.objects.update(leased_until=timezone.now())
+    assert depths == [200, 400, 600, 600, 600, 600]
+
+
 def test_while_the_broker_is_away_nothing_is_leased_and_nothing_is_lost(telling: Telling, serve, settings) -> None:
     receiver = serve()
     telling.start()
@@ -239,6 +283,31 @@ def test_while_the_broker_is_away_nothing_is_leased_and_nothing_is_lost(telling:
     telling.stack.broker.wire.mend()
     telling.await_ended(1)
     assert len(receiver.posted) == 1
+
+
+def test_a_broker_that_neither_answers_nor_refuses_is_not_waited_for(telling: Telling, serve, settings) -> None:
+    settings.CELOMETER_BROKER_URL = telling.stack.broker.url
+    transit(make_alarm(hook(serve())))
+    telling.stack.broker.wire.freeze()
+    begun = time.monotonic()
+    deliver()
+    # Without a bound of its own it would be the half minute that workers wait for their broker.
+    assert time.monotonic() - begun < 20
+    assert Delivery.objects.get().state == "waiting"
+    telling.stack.broker.wire.thaw()
+
+
+def test_a_notifier_that_is_asked_to_stop_ends_what_it_began(telling: Telling, serve, hanging: Hanging) -> None:
+    receiver = serve(hanging)
+    telling.start()
+    transit(make_alarm(hook(receiver)))
+    telling.tick()
+    assert hanging.asked.acquire(timeout=30)
+    telling.notifier.send(signal.SIGTERM)
+    hanging.over.set()
+    assert telling.notifier.await_end() == 0
+    wait_until(lambda: Attempt.objects.exclude(ended_at=None).count() == 1, what="it is reported")
+    assert Delivery.objects.get().state == "waiting"
 
 
 def test_whoever_is_killed_everything_is_told_in_order(telling: Telling, serve) -> None:

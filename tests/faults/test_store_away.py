@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
-import psycopg2
 import pytest
 from django.db import connection
 
 from config.launch.postgres import EmbeddedPostgres
 from metering.models import Batch, Quarantine
-from tests.faults.conftest import Barrier
+from tests.faults.conftest import Barrier, Door
 from tests.support.agents import EnrolledAgent, some_samples
 from tests.support.proof import assert_stored_once
 from tests.support.roles import Role, Stage, wait_until
@@ -20,41 +16,6 @@ from tests.support.stacks import TRANSPORTS, Broker, Stack, database_at
 
 def collector(stage: Stage, stack: Stack) -> Role:
     return stage.worker("collector", environment=stage.environment(**stack.environment()))
-
-
-class Door:
-    """Lets others into this test's database, or ends their connections and refuses new ones. This process stays inside."""
-
-    def __init__(self) -> None:
-        self.name = connection.settings_dict["NAME"]
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            self._own_pid = cursor.fetchone()[0]
-
-    def shut(self) -> None:
-        self._execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS false')
-        self._execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            f" WHERE datname = '{self.name}' AND pid <> {self._own_pid}"
-        )
-
-    def open(self) -> None:
-        self._execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS true')
-
-    def _execute(self, sql: str) -> None:
-        # No session can shut the database that it is in.
-        parameters = connection.get_connection_params() | {"dbname": "postgres", "cursor_factory": None}
-        with contextlib.closing(psycopg2.connect(**parameters)) as outside:
-            outside.autocommit = True
-            with outside.cursor() as cursor:
-                cursor.execute(sql)
-
-
-@pytest.fixture
-def door(store: None) -> Iterator[Door]:
-    door = Door()
-    yield door
-    door.open()
 
 
 def test_collector_waits_for_the_store_and_loses_nothing(stage: Stage, stack: Stack, door: Door) -> None:

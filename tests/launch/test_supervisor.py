@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ from config.env import REPOSITORY
 from config.launch.broker import EmbeddedBroker
 from config.launch.home import Home
 from config.launch.postgres import EmbeddedPostgres
+from config.launch.roles import read_procfile
 from tests.support.servers import make_server_directory
 
 pytestmark = pytest.mark.timeout(180)
@@ -149,15 +151,40 @@ def test_what_a_killed_supervisor_left_is_found_and_replaced(launcher: Launcher)
 
     second = launcher.call("up")
     assert second.returncode == 0, second.stdout
-    assert (
-        "stopped what a killed run left: scheduler, compute, transform, collector, store, clock, api" in second.stdout
-    )
+    roles = [name for name in read_procfile(REPOSITORY / "Procfile") if name != "listener"]
+    assert f"stopped what a killed run left: {', '.join(roles)}" in second.stdout
     left = {pid for pid, process in old.items() if process.is_running()}
     assert left <= servers, "roles of the killed run still work beside the new ones"
 
     psutil.Process(launcher.home.read_record().supervisor_pid).kill()
     assert launcher.call("down").returncode == 0
     assert launcher.processes() == []
+
+
+def test_status_of_nothing_is_no_error_of_make(launcher: Launcher) -> None:
+    command = ["make", "-o", ".ready", "status"]
+    done = subprocess.run(command, cwd=REPOSITORY, env=launcher.env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Celometer does not run" in done.stdout
+
+
+def test_start_and_status_say_which_role_is_down_and_why(launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "meters.d").mkdir()
+    mistaken = tmp_path / "meters.d" / "ssd.yaml"
+    mistaken.write_text("metric:\n  - name: volume.ssd\n    volumes: 1\n")
+    bus = "rabbit://reader:secret@127.0.0.1:1/cloud"
+    launcher.env |= {"CELOMETER_CONFIG_DIR": str(tmp_path), "CELOMETER_NOTIFICATION_URLS": bus}
+    up = launcher.call("up")
+    assert up.returncode == 4, up.stdout
+    down = f"✗ transform is down: celometer: {mistaken}:2: event_type is missing"
+    assert down in up.stdout
+    assert "listener is down" not in up.stdout
+    assert re.search(rf"logs +{launcher.home.logs}/ROLE.log", up.stdout)
+    assert re.search(r"bus +rabbit://127\.0\.0\.1:1/cloud", up.stdout)
+    assert "secret" not in up.stdout
+    wait_until(lambda: "✗ transform" in launcher.call("status").stdout)
+    assert f"celometer: {mistaken}:2: event_type is missing" in launcher.call("status").stdout
+    wait_until(lambda: launcher.call("status").returncode == 4)
 
 
 def test_dead_roles_and_servers_come_back(launcher: Launcher, tmp_path: Path) -> None:
@@ -177,7 +204,7 @@ def test_dead_roles_and_servers_come_back(launcher: Launcher, tmp_path: Path) ->
     assert supervisor.wait(timeout=30) == 0, output.read_text()
     assert launcher.processes() == []
     said = output.read_text()
-    assert "collector | ended with -9; again in 1 s" in said
+    assert "collector | was killed (signal 9); again in 1 s" in said
     assert "broker ended; it is started again" in said
     assert "everything is stopped" in said
 
@@ -205,7 +232,7 @@ def test_broker_that_lost_its_port_is_found_again_by_every_role(launcher: Launch
         wait_until(lambda: _binds(stranger, int(before.rpartition(":")[2].partition("/")[0])))
         stranger.listen()
         supervisor.resume()
-        wait_until(lambda: [role.restarts for role in launcher.home.read_record().roles] == [1] * 7)
+        wait_until(lambda: [role.restarts for role in launcher.home.read_record().roles] == [1] * 6)
     assert json.loads(launcher.home.servers_file.read_text())["broker_url"] != before
 
 

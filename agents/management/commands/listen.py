@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from agents.broker import publish_bundle
 from agents.keys import BadKeyFile
+from agents.management.examples import CommandWithExamples
 from agents.node import read_key
 from agents.notifications.addresses import BadAddress, Bus, read_addresses
 from agents.notifications.listener import Listener
 from metering.messages import Bundle, PrivateKey, seal_bundle
 
+logger = logging.getLogger(__name__)
 _REPORT_SECONDS = 60.0
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     help = (
         "Listen to the notifications of a cloud's services and hand them to the transform role, until stopped (Ctrl-C or SIGTERM). The "
         "buses stand in CELOMETER_NOTIFICATION_URLS, as services have them in transport_url: rabbit://USER:PASSWORD@HOST:5672/VHOST, "
         "several with blanks between them. ?exchanges=nova,cinder listens to these alone; ?queue=shared consumes the queues that "
-        "Ceilometer would, instead of one of our own. What is not handed over stays on the bus."
+        "Ceilometer would, instead of one of our own. ?topics= names other topics than notifications,versioned_notifications; "
+        "?durable=true makes exchanges that are not there yet durable, as amqp_durable_queues does; ?ssl=true (or ?ssl_ca_file=FILE, or "
+        "amqps://) speaks TLS. What is not handed over stays on the bus."
+    )
+    examples = (
+        "CELOMETER_NOTIFICATION_URLS='rabbit://reader:PASSWORD@mq-1:5672,reader:PASSWORD@mq-2:5672/' python manage.py listen",
+        "CELOMETER_NOTIFICATION_URLS='rabbit://reader:PASSWORD@mq:5671/?exchanges=nova,cinder&ssl=true' python manage.py listen",
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,13 +49,13 @@ class Command(BaseCommand):
         while not stopping.wait(0.2):
             if time.monotonic() - reported_at >= _REPORT_SECONDS:
                 total = sum(listener.taken for listener in listeners)
-                self.stdout.write(f"{total - taken} notifications in the last minute, {total} since the start")
+                logger.info("%d notifications in the last minute, %d since the start", total - taken, total)
                 reported_at, taken = time.monotonic(), total
         for listener in listeners:
             listener.stop()
         for listener in listeners:
             listener.join(timeout=5)
-        self.stdout.write(f"stopped; {sum(listener.taken for listener in listeners)} notifications were handed over")
+        logger.info("stopped; %d notifications were handed over", sum(listener.taken for listener in listeners))
 
     def _read_settings(self) -> tuple[list[Bus], PrivateKey]:
         try:

@@ -9,11 +9,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from agents.definition_files import BadDefinitions
 from agents.keys import BadKeyFile
 from agents.node import open_outbox, read_sources, source_reader
 from agents.outbox import OutboxFull
 from agents.poller import keep_samples
-from agents.polling import BadPollingFile, Polled, Source
+from agents.polling import Polled, Source
 from agents.registry import DuplicateName
 
 
@@ -37,7 +38,7 @@ class Command(BaseCommand):
                 self._show(source, polled, time.perf_counter() - started)
                 if not options["only_print"]:
                     self._keep(source, polled)
-        except (BadPollingFile, BadKeyFile, DuplicateName, OutboxFull) as error:
+        except (BadDefinitions, BadKeyFile, DuplicateName, OutboxFull) as error:
             raise CommandError(str(error)) from error
 
     def _sources(self, name: str | None) -> list[Source]:

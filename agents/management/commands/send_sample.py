@@ -8,8 +8,9 @@ import time
 from typing import Any
 from uuid import uuid4
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from agents.management.examples import CommandWithExamples
 from agents.notifications.role import RoleFault, TransformRole
 from agents.notifications.rules import SOURCE
 from agents.notifications.times import microseconds_of
@@ -21,10 +22,14 @@ from metering.messages import BadVolume, Meter, Resource, Sample, SampleCheck, v
 _TYPES = ("gauge", "delta", "cumulative")
 
 
-class Command(BaseCommand):
+class Command(CommandWithExamples):
     help = (
         "Make one sample by hand and send it through the pipelines: to the collector, signed by this node, and to whatever other "
         "publishers pipeline.yaml names for its meter. For trying things: a pipeline, an alarm, a report."
+    )
+    examples = (
+        "python manage.py send_sample -n apples -r tree-1 -l 12.5 -U piece",
+        """python manage.py send_sample -n cpu -y cumulative -U ns -l 7200000000000 -r INSTANCE -p PROJECT -m '{"vcpus": 2}'""",
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,8 @@ _PRIORITIES = ("INFO", "ERROR")
 # Polled samples on their way through the bus: nothing happened.
 _NO_EVENTS = ("telemetry.polling",)
 _MAX_KNOWN_EVENT_TYPES = 4096
+# One general rule at the end of a long file puts all others out of force.
+_MOST_WARNINGS = 5
 
 
 class EventDefinition:
@@ -120,6 +122,9 @@ def read_events(path: Path, *, source: str, drop_unmatched: bool = False) -> Eve
                 definitions.append(definition)
     mistakes.raise_if_any()
     warnings = [Mistake(path, line, text) for line, text in _shadowed(definitions)]
+    if len(warnings) > _MOST_WARNINGS:
+        more = len(warnings) - _MOST_WARNINGS
+        warnings[_MOST_WARNINGS:] = [Mistake(path, 0, f"and {more} more rules are never reached")]
     return EventDefinitions(definitions, source=source, drop_unmatched=drop_unmatched, warnings=warnings)
 
 
@@ -146,4 +151,8 @@ def _shadowed(definitions: Sequence[EventDefinition]) -> Iterable[tuple[int, str
         if shadowing:
             lines = [str(item.line) for item in later if item.globs in shadowing]
             where = f"line{'s' if len(lines) > 1 else ''} {', '.join(lines)}"
-            yield definition.line, f"is never reached: all that it matches is taken by {where} further down"
+            globs = f"{', '.join(definition.globs.included):.80}"
+            yield (
+                definition.line,
+                f"rule {globs!r} is never reached: all that it matches is taken by {where} further down",
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,19 +41,29 @@ _MAX_KNOWN_EVENT_TYPES = 4096
 
 
 class MeterDefinitions:
-    """The definitions in force. ``warnings`` are those of the files that others of the same name put out of force."""
+    """The definitions in force, and how many of them each file has.
+
+    ``warnings`` are those of the files that others of the same name put out of force, ``notes`` those that replace one of a later place.
+    """
 
     def __init__(
-        self, definitions: Iterable[MeterDefinition], *, source: str, warnings: Sequence[Mistake] = ()
+        self,
+        definitions: Iterable[MeterDefinition],
+        *,
+        source: str,
+        warnings: Sequence[Mistake] = (),
+        notes: Sequence[Mistake] = (),
+        counts: dict[Path, int] | None = None,
     ) -> None:
-        self.definitions, self.source, self.warnings = list(definitions), source, list(warnings)
+        self.definitions, self.source = list(definitions), source
+        self.warnings, self.notes, self.counts = list(warnings), list(notes), counts or {}
         self._matching: dict[str, list[MeterDefinition]] = {}
 
-    def samples(self, notification: Notification, *, report: Report) -> list[Sample]:
+    def samples(self, notification: Notification, *, report: Report, note: Report | None = None) -> list[Sample]:
         """The samples of a notification, all of which can travel.
 
         Only notifications of the priorities INFO and SAMPLE make samples. ``report`` is told the event type, and of which meter what is
-        missing or wrong.
+        missing or wrong; ``note``, if there is one, what is missing where the definition has a filter.
         """
         if notification.priority not in _PRIORITIES:
             return []
@@ -60,11 +71,14 @@ class MeterDefinitions:
         matching = self._of(event_type)
         if not matching:
             return []
+        note = report if note is None else note
         making = Making(notification, self.source)
         samples: list[Sample] = []
         for definition in matching:
             samples += definition.samples(
-                making, lambda what, name=definition.name: report(event_type, f"meter {name}: {what}")
+                making,
+                lambda what, name=definition.name: report(event_type, f"meter {name}: {what}"),
+                lambda what, name=definition.name: note(event_type, f"meter {name}: {what}"),
             )
         return samples
 
@@ -87,7 +101,8 @@ def read_meters(places: Sequence[Path], *, source: str) -> MeterDefinitions:
     """
     mistakes: list[Mistake] = []
     warnings: list[Mistake] = []
-    chosen: dict[str, MeterDefinition] = {}
+    notes: list[Mistake] = []
+    chosen: dict[str, tuple[MeterDefinition, Path, int]] = {}
     for place in places:
         here: dict[str, tuple[MeterDefinition, Path, int]] = {}
         for path in sorted(place.glob("*.yaml")) if place.is_dir() else [place]:
@@ -102,11 +117,24 @@ def read_meters(places: Sequence[Path], *, source: str) -> MeterDefinitions:
                 else:
                     here[definition.name] = (definition, path, line)
             mistakes += sorted(found.found, key=lambda mistake: mistake.line)
-        for name, (definition, _, _) in reversed(here.items()):
-            chosen.setdefault(name, definition)
+        for name, found_here in reversed(here.items()):
+            if name in chosen:
+                notes.append(_replacing(name, chosen[name], found_here))
+            else:
+                chosen[name] = found_here
     if mistakes:
         raise BadDefinitions(mistakes)
-    return MeterDefinitions(chosen.values(), source=source, warnings=warnings)
+    counts = Counter(path for _, path, _ in chosen.values())
+    definitions = [definition for definition, _, _ in chosen.values()]
+    return MeterDefinitions(definitions, source=source, warnings=warnings, notes=notes, counts=counts)
+
+
+def _replacing(name: str, own: tuple[MeterDefinition, Path, int], other: tuple[MeterDefinition, Path, int]) -> Mistake:
+    (_, path, line), (_, other_path, other_line) = own, other
+    # An operator's meters.yaml stands above their meters.d.
+    is_theirs = other_path.parent in path.parents
+    which = f"that of {other_path}:{other_line}" if is_theirs else "the shipped one"
+    return Mistake(path, line, f"meter {name!r} replaces {which}")
 
 
 def _read_file(path: Path, mistakes: Mistakes) -> list[tuple[MeterDefinition, int]]:

@@ -44,6 +44,10 @@ class LeftOut(Exception):
     """No sample can be made; the text says why."""
 
 
+class Gap(LeftOut):
+    """There is nothing where a definition looks."""
+
+
 class Description:
     """The metadata of a definition's samples. ``key`` is the same for definitions that describe alike."""
 
@@ -85,18 +89,20 @@ class MeterDefinition:
         meter = [values[key] for key in ("name", "type", "unit")]
         constants = [value.value for value in meter if isinstance(value, Constant)]
         self.meter = Meter(*constants) if len(constants) == len(meter) else None
+        # A filter chooses: where it finds nothing, nothing was meant.
+        self.chooses = any("[?" in path for value in values.values() for path in value.paths)
 
     def matches(self, event_type: str) -> bool:
         return any(pattern.match(event_type) for pattern in self.patterns)
 
-    def samples(self, making: Making, tell: Tell) -> list[Sample]:
-        """All that can be made; ``tell`` is told of the others."""
+    def samples(self, making: Making, tell: Tell, note: Tell) -> list[Sample]:
+        """All that can be made; ``tell`` is told of the others, ``note`` of gaps where the definition has a filter."""
         samples = []
         for row in self._rows(making.document, tell):
             try:
                 samples.append(making.sample(self, row, tell))
             except LeftOut as error:
-                tell(str(error))
+                (note if self.chooses and isinstance(error, Gap) else tell)(str(error))
         return samples
 
     def _rows(self, document: Any, tell: Tell) -> list[dict[str, Any]]:
@@ -126,6 +132,9 @@ class Making:
 
     def sample(self, definition: MeterDefinition, row: dict[str, Any], tell: Tell) -> Sample:
         """Raises LeftOut."""
+        for key in ("volume", "resource_id"):
+            if row[key] is None:
+                raise Gap(f"{key}: no value at {' or '.join(definition.values[key].paths):.200}")
         sample = Sample(
             definition.meter or Meter(checked_name(row["name"]), checked_type(row["type"]), checked_unit(row["unit"])),
             self._resource(row, definition.description, tell),

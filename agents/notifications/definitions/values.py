@@ -19,7 +19,10 @@ __all__ = ["PROJECT", "USER", "Constant", "FirstText", "Value", "read_fields", "
 
 
 class Value(Protocol):
-    """Where a value comes from. Nulls are no values; 0, false and "" are."""
+    """Where a value comes from. Nulls are no values; 0, false and "" are. ``paths`` are those that are looked up, as they are written."""
+
+    @property
+    def paths(self) -> tuple[str, ...]: ...  # an attribute will do as well
 
     def first(self, document: Any, tell: Tell) -> Any:
         """The first value that is not null; None where there is none."""
@@ -33,6 +36,8 @@ class Value(Protocol):
 class Constant:
     """What the file says itself."""
 
+    paths = ()
+
     def __init__(self, value: Any) -> None:
         self.value = value
 
@@ -45,7 +50,7 @@ class Constant:
 
 class _Paths:
     def __init__(self, getters: Sequence[Getter]) -> None:
-        self.getters = getters
+        self.getters, self.paths = getters, tuple(getter.text for getter in getters)
         self.firsts = [getter.first for getter in getters]
 
     def first(self, document: Any, tell: Tell) -> Any:
@@ -61,7 +66,7 @@ class _Paths:
 
 class _Plugged:
     def __init__(self, getters: Sequence[Getter], plugin: Plugin) -> None:
-        self.getters, self.plugin = getters, plugin
+        self.getters, self.plugin, self.paths = getters, plugin, tuple(getter.text for getter in getters)
 
     def first(self, document: Any, tell: Tell) -> Any:
         return next((value for value in self.all(document, tell) if value is not None), None)
@@ -75,6 +80,7 @@ class FirstText:
     """An id that services put in several places: the first of them that holds a text, and not an empty one."""
 
     def __init__(self, *paths: str) -> None:
+        self.paths = paths
         self.firsts = [compile_path(path).first for path in paths]
 
     def first(self, document: Any, tell: Tell) -> Any:

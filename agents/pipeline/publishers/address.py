@@ -168,7 +168,7 @@ def _check_host(scheme: Scheme, parts: SplitResult, shown: str) -> None:
 
 def _read_query(scheme: Scheme, query: str, shown: str) -> tuple[dict[str, Any], str]:
     values = {name: parameter.default for name, parameter in scheme.parameters.items()}
-    rest = []
+    rest, problems = [], []
     for pair in filter(None, query.split("&")):
         name, text = _name_of(pair), unquote_plus(pair.partition("=")[2])
         parameter = scheme.parameters.get(name)
@@ -176,12 +176,14 @@ def _read_query(scheme: Scheme, query: str, shown: str) -> tuple[dict[str, Any],
             try:
                 values[name] = parameter.read(text)
             except ValueError as error:
-                raise BadAddress(f"publisher {shown!r}: {name}={text!r}: expected {error}") from None
+                problems.append(f"{name}={text!r}: expected {error}")
         elif scheme.keeps_other_parameters:
             rest.append(pair)
         else:
             known = ", ".join(scheme.parameters) or "none"
-            raise BadAddress(f"publisher {shown!r}: unknown parameter {name!r}; expected one of: {known}")
+            problems.append(f"unknown parameter {name!r}; expected one of: {known}")
+    if problems:
+        raise BadAddress(f"publisher {shown!r}: {'; '.join(problems)}")
     return values, "&".join(rest)
 
 

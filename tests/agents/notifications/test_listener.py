@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 
@@ -68,6 +71,10 @@ def listen(cloud_bus: Bus, taken: HandOver) -> Iterator[Callable[..., Listener]]
         listener.stop()
     for listener in started:
         listener.join(timeout=10)
+
+
+def rabbitmqctl(*arguments: str) -> None:
+    subprocess.run(["rabbitmqctl", "-q", *arguments], check=True, capture_output=True, timeout=60)
 
 
 def consumers(bus: Bus, queue: str) -> int:
@@ -207,3 +214,50 @@ def test_of_a_message_too_large_for_our_broker_the_start_is_handed_over(
     assert small.whole_bytes == 0
     with pytest.raises(BadNotification, match="9000000 bytes: expected at most"):
         unpack(large)
+
+
+@pytest.fixture
+def reader(cloud_bus: Bus) -> Iterator[str]:
+    """The bus's URL for a user who may make our queue and use the exchange nova, and nothing else."""
+    name, vhost = f"reader-{os.getpid()}", cloud_bus.url.rpartition("/")[2]
+    rabbitmqctl("add_user", name, "secret")
+    rabbitmqctl("set_permissions", "-p", vhost, name, "^(celometer|nova)$", "^celometer$", "^(celometer|nova)$")
+    yield re.sub(r"//.*@", f"//{name}:secret@", cloud_bus.url)
+    rabbitmqctl("delete_user", name)
+
+
+def test_exchanges_that_may_not_be_used_keep_from_no_other(
+    cloud_bus: Bus, taken: HandOver, reader: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (bus,) = read_addresses(f"{reader}?exchanges=cinder,nova")
+    cloud_bus.will_make(queues=["celometer"], exchanges=["nova"])
+    listener = Listener(bus, taken)
+    listener.start()
+    try:
+        wait_until(lambda: consumers(cloud_bus, "celometer"), what="it listens")
+        cloud_bus.notifier("nova").info({}, "compute.instance.create.end", {})
+        wait_until(lambda: len(taken.letters()) == 1, what="the notification")
+    finally:
+        listener.stop()
+        listener.join(timeout=10)
+    (told,) = [record.getMessage() for record in caplog.records if "not listening" in record.getMessage()]
+    assert "exchange cinder" in told
+    assert f"user '{bus.user}': ACCESS_REFUSED" in told.replace("(403) ", "")
+    assert "(0, 0)" not in told
+
+
+def test_a_login_that_is_refused_is_told_with_its_user(
+    cloud_bus: Bus, taken: HandOver, caplog: pytest.LogCaptureFixture
+) -> None:
+    (bus,) = read_addresses(re.sub(r"//.*@", "//nobody:secret@", cloud_bus.url))
+    listener = Listener(bus, taken)
+    listener.start()
+    try:
+        wait_until(lambda: any("trying again" in record.getMessage() for record in caplog.records), what="it is told")
+    finally:
+        listener.stop()
+        listener.join(timeout=10)
+    told = next(record.getMessage() for record in caplog.records if "trying again" in record.getMessage())
+    assert "user 'nobody': " in told
+    assert "ACCESS_REFUSED" in told
+    assert "(0, 0)" not in told

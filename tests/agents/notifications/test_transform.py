@@ -236,6 +236,15 @@ def test_a_notification_of_more_samples_than_a_batch_may_hold_hurts_no_other(
     assert refusal.reason == "internal_error" and "50001 samples" in refusal.detail
 
 
+def test_a_bundle_under_an_unknown_key_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    bundle = Bundle("bundle-1", 1_773_480_401_000_000, "rabbit://mq", [Letter(volume())])
+    worker.transform.convert(seal_bundle(bundle, PrivateKey.generate()))
+    (refusal,) = worker.made().refusals
+    assert refusal.reason == "bad_bundle"
+    assert f"one in {tmp_path}/trusted; put the listener's .pub file there, then release this" in refusal.detail
+
+
 def test_what_has_been_through_the_pipelines_does_not_go_through_them_again(tmp_path: Path) -> None:
     """Whoever may read and write on our broker could have it derived from twice, under another key."""
     config = tmp_path / "config"

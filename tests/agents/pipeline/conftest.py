@@ -42,7 +42,7 @@ def load(tmp_path):
         return load_pipelines(
             *paths,
             transformers=load_transformers(),
-            url_problem=lambda url, **_: "no such scheme" if "bad" in url else "",
+            url_problem=lambda url, **_: f"publisher {url!r}: no such scheme" if "bad" in url else "",
         )
 
     return load_text

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agents.definition_files import BadDefinitions
 from agents.pipeline.definition import load_pipelines
+from agents.pipeline.publishers.address import url_problem
 from agents.pipeline.transformers import TRANSFORMERS, load_transformers
 
 DEFAULTS = Path(__file__).parents[3] / "config/defaults"
@@ -127,7 +128,7 @@ def test_a_mistake_is_told_with_its_line_and_reason(load, old, new, line, compla
 
 def test_all_mistakes_of_both_files_are_told_at_once(load):
     text = GOOD.replace("cpu, rates]", "x]").replace("target: {name", "target: {nam").replace('"http://a/b"', "bad")
-    events = "sources: [{name: a, meters: ['*'], sinks: [s]}]\nsinks: [{name: s, transformers: [], publishers: [bad]}]"
+    events = "sources: [{name: a, meters: ['*'], sinks: [s]}]\nsinks: [{name: s, transformers: [1], publishers: [bad]}]"
     found = mistakes(load, text, events=events)
     assert [(path, line) for path, line, _ in found] == [
         *[("pipeline.yaml", line) for line in (4, 14, 16, 16)],
@@ -139,6 +140,22 @@ def test_all_mistakes_of_both_files_are_told_at_once(load):
 @pytest.mark.parametrize("text", ["", "7", "[]", "sources: [", "sources: {}\nsinks: {}\n"])
 def test_what_is_no_pipeline_file_at_all_is_refused(load, text):
     assert mistakes(load, text)
+
+
+@pytest.mark.parametrize("nothing", ["", "[]"])
+def test_events_may_have_an_empty_list_of_transformers_as_in_ceilometers_files(load, nothing):
+    events = f"sources: [{{name: e, events: ['*'], sinks: [s]}}]\nsinks:\n- name: s\n  transformers: {nothing}\n  publishers: ['collector://']\n"
+    assert [pipeline.name for pipeline in load(GOOD, events=events).events] == ["event:e:s"]
+
+
+def test_a_publisher_is_named_once_and_without_its_password(tmp_path):
+    paths = tmp_path / "pipeline.yaml", tmp_path / "event_pipeline.yaml"
+    paths[0].write_text(GOOD.replace("http://a/b", "udp://me:secret@a?x=1").replace(", udp]", "]"))
+    paths[1].write_text((DEFAULTS / "event_pipeline.yaml").read_text())
+    with pytest.raises(BadDefinitions) as error:
+        load_pipelines(*paths, transformers=load_transformers(), url_problem=url_problem)
+    assert str(error.value).splitlines()[0].count("publisher '") == 1
+    assert "secret" not in str(error.value)
 
 
 def test_a_deep_parameter_is_told_with_its_own_line(load):

@@ -224,3 +224,20 @@ def test_a_result_is_the_exact_one_or_the_28_digits_nearest_to_it(left, right, s
         assert found == exact
     else:
         assert abs(found - exact) * 2 * 10**27 <= abs(exact) or abs(found - exact) <= Fraction(1, 10**61)
+
+
+@pytest.mark.parametrize(
+    ("text", "of_meters", "told"),
+    [
+        ("volume * (2", False, "at character 10: expected an arithmetic expression: '(' was never closed"),
+        ("  2 * * 3", False, "at character 7: expected an arithmetic expression"),
+        ("1 +", False, "at character 4: expected an arithmetic expression"),
+        ("$(cpu.util) * ($(memory.usage) + 2", True, "at character 15: expected an arithmetic expression: '('"),
+        ("$(cpu.util) + 2)", True, "at character 16: expected an arithmetic expression: unmatched ')'"),
+        ("$(a) $(b)", True, "at character 6: expected an arithmetic expression"),
+    ],
+)
+def test_what_is_no_arithmetic_is_told_with_its_place(text: str, of_meters: bool, told: str) -> None:
+    with pytest.raises(BadExpression) as error:
+        compile_expression(text, of_meters=of_meters)
+    assert told in str(error.value)

@@ -320,7 +320,12 @@ def test_a_result_that_is_no_number_is_told():
 @pytest.mark.parametrize(
     ("name", "parameters", "path", "complaint"),
     [
-        ("rate_of_change", {"target": {"scale": "1 +"}}, "target.scale", "'1 +': expected an arithmetic expression"),
+        (
+            "rate_of_change",
+            {"target": {"scale": "1 +"}},
+            "target.scale",
+            "'1 +': at character 4: expected an arithmetic expression",
+        ),
         ("rate_of_change", {"target": {"scale": "cpus"}}, "target.scale", "expected volume or resource_metadata.key"),
         ("rate_of_change", {"target": {"scale": True}}, "target.scale", "True: expected a number"),
         ("rate_of_change", {"target": {"scale": float("nan")}}, "target.scale", "nan: expected a number"),

@@ -215,6 +215,9 @@ def test_a_user_has_no_more_alarms_than_the_settings_say(db, settings):
         make(caller, project_id=project)
     answer = caller.post("/v2/alarms", definition(project_id="p1"))
     assert_refused(answer, 403, "Alarm quota exceeded for user both on project p1")
+    # One that only moves is not one more.
+    path = f"/v2/alarms/{caller.rows('/v2/alarms')[0]['alarm_id']}"
+    assert put(Caller("root", operator=True), path, definition(project_id="p3")).status_code == 200
     settings.CELOMETER_ALARMS_PER_USER, settings.CELOMETER_ALARMS_PER_PROJECT = -1, 1
     assert caller.post("/v2/alarms", definition(project_id="p1")).status_code == 403
     # Zero is none at all.

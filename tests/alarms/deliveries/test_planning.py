@@ -56,6 +56,11 @@ def test_a_body_has_exactly_its_keys_and_is_ascii(name: str, reason: str, data: 
     assert told["severity"] == "critical"
 
 
+def test_a_number_that_json_has_none_for_keeps_nothing_from_being_told() -> None:
+    (delivery,) = transit(make_alarm("https://a.example/"), most_recent=float("nan"), more=[float("-inf"), 1.5])
+    assert json.loads(delivery.body)["reason_data"] == {"most_recent": None, "more": [None, 1.5]}
+
+
 def test_nothing_is_told_of_a_transition_that_was_rolled_back() -> None:
     alarm = make_alarm("https://a.example/")
     with pytest.raises(ZeroDivisionError), transaction.atomic():

@@ -187,6 +187,8 @@ def test_whatever_claims_to_be_an_outcome_is_one_or_is_refused(raw: object) -> N
         return
     assert outcome.kind in ("delivered", "failed", "gone", "impossible")
     assert "\x00" not in outcome.text and len(outcome.text) <= 500
+    # As much as a column holds.
+    assert (outcome.duration_ms or 0) < 2**31 and (outcome.status or 0) < 2**31
 
 
 @pytest.mark.parametrize(

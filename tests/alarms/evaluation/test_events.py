@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from alarms.evaluation import arrivals, event_cycle
 from alarms.evaluation.event_cycle import evaluate_events
@@ -245,31 +245,38 @@ def test_while_one_looks_another_does_nothing(store):
     assert hits() == ["m1"]
 
 
-def test_an_alarm_that_is_edited_while_events_are_matched_misses_none(store, monkeypatch):
+@pytest.mark.parametrize("step", [1, 2])
+def test_an_alarm_that_is_edited_while_events_are_matched_misses_none(store, monkeypatch, step):
+    """The edit comes after the first matching, or after the second: then it has to wait."""
     begin()
-    make_event_alarm(rule=event_rule("image.*"))
-    alarm = Alarm.objects.get()
-    Alarm.objects.update(rule=event_rule("compute.*"))
+    make_event_alarm(rule=event_rule("compute.*"))
     store_event(id="m1")
-    hits_of = event_cycle._hits
-    edited = []
+    hits_of, steps = event_cycle._hits, []
 
-    def edit_between(alarms, events):
+    def edit():
+        try:
+            with transaction.atomic():
+                alarm = Alarm.objects.select_for_update(nowait=True).get()
+                alarm.name, alarm.version = "edited", 2
+                alarm.save()
+            return True
+        except OperationalError:
+            return False
+        finally:
+            connection.close()
+
+    def edit_behind(alarms, events):
         found = hits_of(alarms, events)
-        if not edited:
-            edited.append(True)
-
-            def edit():
-                Alarm.objects.filter(pk=alarm.pk).update(version=2, name="edited")
-                connection.close()
-
+        steps.append(len(found))
+        if len(steps) == step:
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(edit).result(60)
+                assert pool.submit(edit).result(60) == (step == 1)
         return found
 
-    monkeypatch.setattr(event_cycle, "_hits", edit_between)
+    monkeypatch.setattr(event_cycle, "_hits", edit_behind)
     evaluate_events(NOW)
-    assert (states(), hits()) == ({"edited": "alarm"}, ["m1"])
+    assert steps == [1, 1]
+    assert (list(states().values()), hits()) == (["alarm"], ["m1"])
 
 
 def test_a_store_whose_transactions_are_counted_anew_begins_with_what_comes(db):

@@ -28,6 +28,7 @@ METADATA = [
     {"nested": {"stack": "s1"}, "size": 5.0},
     {"stack": "5"},
     {"flag": "True", "stack": None},
+    {"stack": "'s1'"},
     {},
 ]
 
@@ -69,7 +70,7 @@ items = st.one_of(
     st.tuples(st.just("meter"), st.sampled_from(["cpu_util", "other"])),
     st.tuples(
         st.sampled_from(["metadata.stack", "resource_metadata.stack", "metadata.nested.stack"]),
-        st.sampled_from(["s1", "s2", "5", "None"]),
+        st.sampled_from(["s1", "'s1'", "s2", "5", "None"]),
         st.sampled_from(["", "string"]),
     ),
     st.tuples(
@@ -109,6 +110,19 @@ def samples(db):
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(asked=st.lists(questions, min_size=1, max_size=12))
 def test_reading_many_together_is_reading_each_alone(samples, asked):
+    assert read_all(asked) == [read_alone(question) for question in asked]
+
+
+@pytest.mark.parametrize("field", ["stack", "nested.stack", "size", "flag"])
+def test_metadata_is_found_by_its_value_and_type_as_it_is_alone(samples, field):
+    asked = [
+        ask("count", [(f"metadata.{field}", value, kind)], period=300, count=6)
+        for value, kind in (
+            *(("s1", ""), ("'s1'", ""), ("'s1'", "string"), ("s2", "string"), ("None", ""), ("None", "string")),
+            *(("5", ""), ("5", "string"), ("5", "integer"), ("5.0", "float"), ("5.0", "string"), ("True", "")),
+            *(("True", "string"), ("True", "boolean"), ("{}", ""), ("", "")),
+        )
+    ]
     assert read_all(asked) == [read_alone(question) for question in asked]
 
 

@@ -28,12 +28,11 @@ _STUCK = """
 import config.celery, django, sys, time
 django.setup()
 from django.utils import timezone
-from alarms.evaluation import cycle
-from alarms import transitions
+from alarms.evaluation import cycle, writing
 def stuck(*_):
     print("about to commit", flush=True)
     time.sleep(600)
-transitions.plan = stuck
+writing.deliveries.plan = stuck
 cycle.evaluate_due(timezone.now())
 """
 
@@ -82,6 +81,21 @@ def test_an_event_wakes_an_evaluator(evaluator):
     # Nobody ticks here: it is the collector that asks.
     store_event(type="compute.instance.create.end")
     wait_until(lambda: Alarm.objects.get().state == "alarm", what="the event is an alarm")
+    assert Delivery.objects.count() == 1
+
+
+def test_the_clock_has_alarms_evaluated(stage, store):
+    make_alarm(threshold_rule())
+    samples(91, 91)
+    often = environment(stage, CELOMETER_EVALUATION_INTERVAL="2")
+    stage.worker("alarms", environment=often).start().await_ready()
+    clock = stage.role(
+        "clock", *("celery", "-A", "config", "beat", "--schedule", str(stage.directory / "clock")), environment=often
+    )
+    clock.start()
+    wait_until(lambda: Alarm.objects.get().state == "alarm", what="a cycle")
+    first = Schedule.objects.get().evaluated_at
+    wait_until(lambda: Schedule.objects.get().evaluated_at > first, what="another cycle")
     assert Delivery.objects.count() == 1
 
 

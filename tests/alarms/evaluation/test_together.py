@@ -10,8 +10,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from alarms import transitions
-from alarms.evaluation import cycle
+from alarms.evaluation import cycle, writing
 from alarms.evaluation.claims import CLAIM_SECONDS, claim_due, next_due_at
 from alarms.evaluation.cycle import evaluate_due
 from alarms.models import Alarm, AlarmChange, Delivery, Schedule
@@ -92,14 +91,20 @@ def test_an_evaluator_that_died_delays_its_alarms_by_one_cycle():
     check_told_once(1)
 
 
-def test_an_evaluator_that_wakes_up_after_its_claim_has_ended_writes_nothing(monkeypatch):
-    make_alarm(threshold_rule(), repeat_actions=True)
+@pytest.mark.parametrize("state", ["insufficient data", "alarm"])
+def test_an_evaluator_that_wakes_up_after_its_claim_has_ended_writes_nothing(monkeypatch, state):
+    make_alarm(threshold_rule(), repeat_actions=True, state=state)
     put(91, 91)
-    with between_reading_and_writing(
-        monkeypatch, lambda: in_thread(lambda: evaluate_due(NOW + timedelta(seconds=CLAIM_SECONDS)))
-    ):
+    others = []
+
+    def evaluate_elsewhere():
+        others.append(in_thread(lambda: evaluate_due(NOW + timedelta(seconds=CLAIM_SECONDS))))
+
+    with between_reading_and_writing(monkeypatch, evaluate_elsewhere):
         assert evaluate_due(NOW) == (1, 0, True)
-    check_told_once(1)
+    assert others == [(1, 1, True)]
+    assert Alarm.objects.get().state == "alarm"
+    assert Delivery.objects.count() == 1
 
 
 def die(*_):
@@ -110,7 +115,7 @@ def test_an_evaluator_that_dies_while_it_writes_has_written_nothing(monkeypatch)
     make_alarm(threshold_rule())
     put(91, 91)
     with monkeypatch.context() as patch:
-        patch.setattr(transitions, "plan", die)
+        patch.setattr(writing.deliveries, "plan", die)
         with pytest.raises(SystemExit):
             evaluate_due(NOW)
     assert Alarm.objects.get().state == "insufficient data"

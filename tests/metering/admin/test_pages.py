@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 from uuid import uuid4
@@ -228,6 +229,11 @@ def test_a_released_message_is_stored_and_marked(pages, node, staff):
     entry.refresh_from_db()
     assert entry.released_by == staff
     assert Batch.objects.count() == 1
+
+
+def test_what_a_release_waives_is_said_and_what_it_does_not(pages):
+    listing = html.unescape(shown(pages, "metering/quarantine/"))
+    assert "(scope, the key's validity and its clock are waived; the signature and the bounds of time never)" in listing
 
 
 def test_a_forged_message_stays_out_whatever_an_operator_says(pages, node):

@@ -163,6 +163,13 @@ def test_a_page_leads_to_the_next_one(person):
     assert person.sample in first + second
 
 
+def test_the_page_of_an_event_shows_its_traits_as_a_table(person):
+    page = page_of(person, "/v2/events/event-1")
+    table = page.partition("<table>")[2].partition("</table>")[0]
+    assert re.findall(r"<th>(.*?)</th>", table) == ["name", "type", "value"]
+    assert "size" in table
+
+
 def test_only_staff_is_led_to_the_admin(member):
     client = Client(headers=BROWSER)
     assert b"/admin/" not in client.get("/").content

@@ -244,6 +244,8 @@ OPEN = {
     "healthcheck",
     # Only operators may ask it anything.
     "quota",
+    # Answers nobody.
+    "metrics",
     "login",
     "logout",
     "no-such-path",

@@ -49,7 +49,7 @@ def test_partitions_have_the_parents_indexes():
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'metering_sample_standard_20130701'")
         assert cursor.fetchone() == (2,)
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'metering_batch_20130701'")
-        assert cursor.fetchone() == (2,)
+        assert cursor.fetchone() == (3,)
 
 
 @pytest.mark.django_db

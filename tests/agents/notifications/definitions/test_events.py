@@ -271,9 +271,16 @@ def test_rules_that_are_never_reached_are_told(tmp_path: Path) -> None:
 """,
     )
     assert [(warning.line, warning.text) for warning in events.warnings] == [
-        (2, "is never reached: all that it matches is taken by line 8 further down"),
-        (3, "is never reached: all that it matches is taken by lines 5, 6 further down"),
+        (2, "rule 'objectstore.http.request' is never reached: all that it matches is taken by line 8 further down"),
+        (3, "rule 'volume.*, snapshot.*' is never reached: all that it matches is taken by lines 5, 6 further down"),
     ]
+
+
+def test_of_many_rules_that_are_never_reached_the_first_five_are_told(tmp_path: Path) -> None:
+    rules = "".join(f"- {{event_type: compute.{number}, traits: {{}}}}\n" for number in range(8))
+    events = definitions(tmp_path, f"{rules}- {{event_type: compute.*, traits: {{}}}}\n")
+    assert [warning.line for warning in events.warnings] == [1, 2, 3, 4, 5, 0]
+    assert events.warnings[-1].text == "and 3 more rules are never reached"
 
 
 @pytest.mark.parametrize(

@@ -289,7 +289,11 @@ def test_lookup_leaves_out_the_one_that_has_no_value(tmp_path: Path) -> None:
     made, told = samples(tmp_path, MEASURED, measurements(("a", "B", 1), ("b", "B", None), (None, "B", 2), ("d", 5, 2)))
     assert [sample.meter.name for sample in made] == ["a"]
     reasons = [what.removeprefix("meter $.payload.measurements.[*].metric.[*].name: ") for what in told]
-    assert reasons == ["volume: no value", "name: no value", "unit 5: expected text"]
+    assert reasons == [
+        "volume: no value at $.payload.measurements.[*].result",
+        "name: no value",
+        "unit 5: expected text",
+    ]
 
 
 def test_lookup_makes_nothing_where_the_numbers_of_values_differ_and_says_so(tmp_path: Path) -> None:
@@ -327,6 +331,22 @@ def test_a_sample_that_cannot_be_made_or_cannot_travel_is_told(
 ) -> None:
     made, (what,) = samples(tmp_path, entry, VOLUME | payload)
     assert made == [] and complaint in what
+
+
+def test_a_gap_names_the_paths_that_led_nowhere(tmp_path: Path) -> None:
+    _, (what,) = samples(tmp_path, "volume: [$.payload.a, $.payload.b]")
+    assert what == "meter volume.size: volume: no value at $.payload.a or $.payload.b"
+
+
+@pytest.mark.parametrize(("volume", "is_noted"), [("$.payload.x", False), ("'$.payload.x[?a = 1].b'", True)])
+def test_a_gap_is_only_noted_where_the_definition_has_a_filter(tmp_path: Path, volume: str, is_noted: bool) -> None:
+    reports, notes = Reports(), Reports()
+    read = definitions(tmp_path, f"{SIZE}volume: {volume}")
+    assert read.samples(notification(payload=VOLUME), report=reports, note=notes) == []
+    assert (len(reports), len(notes)) == ((0, 1) if is_noted else (1, 0))
+    reports.clear()
+    read.samples(notification(payload=VOLUME | {"x": [{"a": 1, "b": "many"}]}), report=reports, note=notes)
+    assert len(reports) == 1, "what is wrong is told, filter or not"
 
 
 def test_numbers_are_ids_as_text(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_a_good_url_has_no_problem(url):
         ("collector://host", "takes no host"),
         ("collector:///x", "expected collector://"),
         ("collector://?x=1", "unknown parameter 'x'; expected one of: none"),
+        ("http://host?batch=maybe&timeout=x", "batch='maybe': expected true or false; timeout='x': expected seconds"),
         ("udp://host?timeout=1", "unknown parameter 'timeout'; expected one of: max_queue_length"),
         ("udp://host/path", "unexpected path '/path'"),
         ("tcp://user:secret@host", "takes no user and password"),
