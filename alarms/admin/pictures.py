@@ -63,10 +63,16 @@ def read_pictures(alarm: Alarm, now: datetime) -> Iterator[Picture]:
     # The moment at which evaluators looked last, and up to which they did.
     end_at = next_due_at(now) - timedelta(seconds=settings.CELOMETER_EVALUATION_INTERVAL) - settings.CELOMETER_ALARM_LAG
     for title, type_name, rule in leaves:
-        if time.monotonic() > deadline:
-            yield Picture(title, Chart(end_at - _SPAN, end_at), "not read: the others took too long")
-            continue
-        yield _picture(alarm, title, type_name, rule, end_at, now)
+        yield _picture(_Subject(alarm, title, type_name, rule), end_at, now, seconds=deadline - time.monotonic())
+
+
+class _Subject(NamedTuple):
+    """One comparison of an alarm's."""
+
+    alarm: Alarm
+    title: str
+    type_name: str
+    rule: Mapping[str, Any]
 
 
 def _leaves(alarm: Alarm) -> list[tuple[str, str, Mapping[str, Any]]]:
@@ -95,12 +101,11 @@ def _title(type_name: str, rule: Mapping[str, Any]) -> str:
     return f"{said}, where {conditions}" if conditions else said
 
 
-def _picture(
-    alarm: Alarm, title: str, type_name: str, rule: Mapping[str, Any], end_at: datetime, now: datetime
-) -> Picture:
+def _picture(subject: _Subject, end_at: datetime, now: datetime, *, seconds: float) -> Picture:
+    alarm, title, type_name, rule = subject
     try:
         readings = [_longer(reading) for reading in readings_of(type_name, rule, end_at)]
-        answers = read_all([Question(reading, scope_of(alarm)) for reading in readings])
+        answers = read_all([Question(reading, scope_of(alarm)) for reading in readings], seconds=seconds)
         failed = next((answer for answer in answers if isinstance(answer, ReadFailed)), None)
         series = [answer for answer in answers if not isinstance(answer, ReadFailed)]
         window = readings[0].window
@@ -133,7 +138,7 @@ def _longer(reading: Reading) -> Reading:
 
 def _points(type_name: str, rule: Mapping[str, Any], series: Sequence[Series], period: timedelta) -> list[Point]:
     if type_name == "anomaly":
-        return list(_beside_past(series, period, decimal_of(rule["deviations"]), rule.get("direction") or "both"))
+        return list(_beside_past(series, period, decimal_of(rule["deviations"])))
     buckets = series[0] if len(series) == 1 else join_series(translate(type_name, rule)["statistic"], series)
     return [_point(bucket, period) for bucket in buckets]
 
@@ -142,7 +147,7 @@ def _point(bucket: Bucket, period: timedelta) -> Point:
     return Point(bucket.start_at, bucket.start_at + period, bucket.value, bucket.sample_count)
 
 
-def _beside_past(series: Sequence[Series], period: timedelta, deviations: Decimal, direction: str) -> Iterator[Point]:
+def _beside_past(series: Sequence[Series], period: timedelta, deviations: Decimal) -> Iterator[Point]:
     """With what is usual: as far from the mean of past weeks as the rule lets a value lie."""
     past: dict[datetime, list[Decimal]] = defaultdict(list)
     for weeks, buckets in enumerate(series[1:], 1):

@@ -26,7 +26,7 @@ from metering.queries.errors import QueryError, TooExpensive
 from metering.queries.filters import Scope
 
 from .arrivals import read_events_between
-from .reading import Question, ReadFailed, read_all
+from .reading import NotRead, Question, ReadFailed, TooSlow, read_all
 
 __all__ = ["TooManyEvaluations", "Transition", "backtest", "interval_seconds"]
 
@@ -138,9 +138,7 @@ def _series_at(
     deadline = time.monotonic() + settings.CELOMETER_QUERY_TIMEOUT_SECONDS
     series = {}
     for key, same in together.items():
-        if time.monotonic() > deadline:
-            raise TooExpensive("The back-test took too long. Take a shorter range.", value=None)
-        series[key] = _read(same, scope)
+        series[key] = _read(same, scope, seconds=deadline - time.monotonic())
     for now, found in readings.items():
         yield (
             now,
@@ -152,12 +150,14 @@ def _phase(window: Window) -> timedelta:
     return (window.end_at - _EPOCH) % timedelta(seconds=window.period_seconds)
 
 
-def _read(same: Sequence[Reading], scope: Scope) -> list[Bucket]:
+def _read(same: Sequence[Reading], scope: Scope, *, seconds: float) -> list[Bucket]:
     """All buckets of readings whose windows lie a whole number of periods apart."""
     first, last = min(one.window.start_at for one in same), max(one.window.end_at for one in same)
     period = same[0].window.period_seconds
     window = Window(last, period, (last - first) // timedelta(seconds=period))
-    (answer,) = read_all([Question(same[0]._replace(window=window), scope)])
+    (answer,) = read_all([Question(same[0]._replace(window=window), scope)], seconds=seconds)
+    if isinstance(answer, TooSlow | NotRead):
+        raise TooExpensive("The back-test took too long. Take a shorter range, or fewer resources.")
     if isinstance(answer, ReadFailed):
         raise QueryError(str(answer))
     return answer

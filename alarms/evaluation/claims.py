@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from alarms.models import Alarm
 
-__all__ = ["CLAIM_SECONDS", "Claim", "claim_due", "next_due_at", "put_off", "schedule_missing"]
+__all__ = ["CLAIM_SECONDS", "Claim", "claim_due", "give_back", "next_due_at", "put_off", "schedule_missing"]
 
 # Longer than any batch may take; an evaluator that died is missed by then.
 CLAIM_SECONDS = 30
@@ -41,6 +41,10 @@ UPDATE alarms_schedule SET due_at = %s, claimed_until = NULL, evaluated_at = %s
 WHERE claimed_until = %s AND alarm_id IN (
     SELECT alarm_id FROM alarms_schedule WHERE alarm_id = ANY(%s) ORDER BY alarm_id FOR UPDATE)
 RETURNING alarm_id
+"""
+_GIVE_BACK = """
+UPDATE alarms_schedule SET claimed_until = NULL WHERE claimed_until = %s AND alarm_id IN (
+    SELECT alarm_id FROM alarms_schedule WHERE alarm_id = ANY(%s) ORDER BY alarm_id FOR UPDATE)
 """
 
 
@@ -72,6 +76,12 @@ def put_off(alarm_ids: Iterable[UUID], claim_until: datetime, *, now: datetime) 
     with connection.cursor() as cursor:
         cursor.execute(_PUT_OFF, [next_due_at(now), now, claim_until, list(alarm_ids)])
         return {alarm_id for (alarm_id,) in cursor.fetchall()}
+
+
+def give_back(alarm_ids: Iterable[UUID], claim_until: datetime) -> None:
+    """End the claim on alarms that stay due: whoever claims next has them."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_BACK, [claim_until, list(alarm_ids)])
 
 
 def next_due_at(now: datetime) -> datetime:

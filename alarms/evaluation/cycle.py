@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
@@ -20,9 +21,9 @@ from alarms.transitions import Fired
 from metering.collector.availability import is_transient
 
 from . import writing
-from .claims import Claim, claim_due, put_off, schedule_missing
+from .claims import Claim, claim_due, give_back, put_off, schedule_missing
 from .combinations import decide_combinations, in_levels
-from .reading import Question, ReadFailed, Series, read_all
+from .reading import NotRead, Question, ReadFailed, Series, TooSlow, read_all
 from .scopes import scope_of
 from .writing import Decided
 
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 _BATCH = 2500
 # No claim is begun after that. A batch takes about a second.
 _SECONDS = 10.0
+# A batch reads for so long at most; a task ends in time whatever the store does.
+_READING_SECONDS = 7.0
 
 
 class Evaluated(NamedTuple):
@@ -54,37 +57,52 @@ def evaluate_due(now: datetime, *, seconds: float = _SECONDS, batch: int = _BATC
     alarms = fired = 0
     while time.monotonic() < deadline:
         claim = claim_due(now, most=batch)
-        fired += _evaluate_each(claim, now)
-        alarms += len(claim.alarms)
-        if len(claim.alarms) < batch:
+        turn = _evaluate_each(claim, now)
+        fired += turn.fired
+        alarms += turn.alarms
+        if len(claim.alarms) < batch and turn.alarms == len(claim.alarms):
             return Evaluated(alarms, fired, is_done=True)
     return Evaluated(alarms, fired, is_done=False)
 
 
-def _evaluate_each(claim: Claim, now: datetime) -> int:
-    """How much fired. An alarm that cannot be evaluated at all is found by halves, and has had its turn: others must not wait for it."""
+class _Turn(NamedTuple):
+    """How many alarms of a claim have had their turn, and how many fired."""
+
+    alarms: int
+    fired: int
+
+
+def _evaluate_each(claim: Claim, now: datetime) -> _Turn:
+    """An alarm that cannot be evaluated at all is found by halves, and has had its turn: others must not wait for it."""
     try:
-        return len(_evaluate(claim, now))
+        return _evaluate(claim, now)
     except Exception as error:
         if isinstance(error, DatabaseError | InterfaceError) and is_transient(error):
             raise
         if len(claim.alarms) <= 1:
             logger.exception("alarm %s could not be evaluated", [alarm.id for alarm in claim.alarms])
             _write(claim.alarms, [], claim, now)
-            return 0
+            return _Turn(len(claim.alarms), 0)
     middle = len(claim.alarms) // 2
     halves = claim.alarms[:middle], claim.alarms[middle:]
-    return sum(_evaluate_each(claim._replace(alarms=half), now) for half in halves)
+    first, second = (_evaluate_each(claim._replace(alarms=half), now) for half in halves)
+    return _Turn(first.alarms + second.alarms, first.fired + second.fired)
 
 
-def _evaluate(claim: Claim, now: datetime) -> list[Fired]:
-    """Those that look at samples first: combinations look at what came of them."""
+def _evaluate(claim: Claim, now: datetime) -> _Turn:
+    """Those that look at samples first: combinations look at what came of them.
+
+    What there was no time to read is left to the next claim.
+    """
     combinations = [alarm for alarm in claim.alarms if alarm.type == "combination"]
     others = [alarm for alarm in claim.alarms if alarm.type != "combination"]
-    fired = _write(others, _decide(others, now), claim, now)
+    decided, left = _decide(others, now)
+    fired = _write([alarm for alarm in others if alarm.id not in left], decided, claim, now)
+    if left:
+        give_back(left, claim.until)
     for level in in_levels(combinations):
         fired += _write(level, decide_combinations(_open_ones(level, now)), claim, now)
-    return fired
+    return _Turn(len(claim.alarms) - len(left), len(fired))
 
 
 def _write(alarms: Sequence[Alarm], decided: Sequence[Decided], claim: Claim, now: datetime) -> list[Fired]:
@@ -107,8 +125,11 @@ class _Asked(NamedTuple):
     trouble: str
 
 
-def _decide(alarms: Sequence[Alarm], now: datetime) -> list[Decided]:
-    """A decision about each alarm that one can be made about. What is wrong with one alarm is no other's trouble."""
+def _decide(alarms: Sequence[Alarm], now: datetime) -> tuple[list[Decided], set[UUID]]:
+    """A decision about each alarm that one can be made about, and the alarms whose series there was no time to read.
+
+    What is wrong with one alarm is no other's trouble. Where the store is too slow for an alarm, its state stays: that says nothing of it.
+    """
     end_at = now - settings.CELOMETER_ALARM_LAG
     questions: list[Question] = []
     asked: list[_Asked] = []
@@ -125,14 +146,24 @@ def _decide(alarms: Sequence[Alarm], now: datetime) -> list[Decided]:
             logger.exception("alarm %s has a rule that cannot be read", alarm.id)
             continue
         asked.append(_Asked(alarm, alarm_type, slice(first, len(questions)), trouble))
-    answers = read_all(questions)
-    decided = []
+    answers = read_all(questions, seconds=_READING_SECONDS)
+    decided: list[Decided] = []
+    left: set[UUID] = set()
     for one in asked:
-        try:
-            decided.append(Decided(one.alarm, _decision(one, answers[one.places], now)))
-        except Exception:
-            logger.exception("alarm %s could not be decided about", one.alarm.id)
-    return decided
+        own = answers[one.places]
+        if any(isinstance(answer, NotRead) for answer in own):
+            left.add(one.alarm.id)
+        elif not any(isinstance(answer, TooSlow) for answer in own):
+            decided += _decision_or_none(one, own, now)
+    return decided, left
+
+
+def _decision_or_none(asked: _Asked, answers: Sequence[Series | ReadFailed], now: datetime) -> list[Decided]:
+    try:
+        return [Decided(asked.alarm, _decision(asked, answers, now))]
+    except Exception:
+        logger.exception("alarm %s could not be decided about", asked.alarm.id)
+        return []
 
 
 def _decision(asked: _Asked, answers: Sequence[Series | ReadFailed], now: datetime) -> Decision:

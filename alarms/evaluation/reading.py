@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +18,13 @@ from typing import Any, NamedTuple
 
 from alarms.rules.series import Reading, join_series
 from alarms.rules.windows import Bucket, Window
-from metering.queries.errors import NoLongerKept, QueryError
+from metering.queries.errors import NoLongerKept, QueryError, TooExpensive
 from metering.queries.filters import MetadataMatch, SampleFilter, Scope, TimeBound, metadata_paths
 from metering.queries.simple import METER_FIELDS, QueryItem, build_filter
 from metering.queries.values import metadata_candidates
 from metering.statistics import Aggregate, StatisticsRequest, compute
 
-__all__ = ["Question", "ReadFailed", "Series", "read_all"]
+__all__ = ["NotRead", "Question", "ReadFailed", "Series", "TooSlow", "read_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +34,20 @@ _OWNERS = {"resource": "resource_id", "project": "project_id", "user": "user_id"
 # One statement may answer for so many buckets of all its groups together.
 _MOST_ROWS = 1_000_000
 _STEPS = ("increase", "rate", "integral")
+# Of all the time: what is too little for a statement, and what is so much that it would not have ended in all of it either.
+_USELESS, _MOST_OF_IT = 0.05, 0.8
 
 
 class ReadFailed(Exception):
     """The series could not be read; the text says why."""
+
+
+class TooSlow(ReadFailed):
+    """The store took too long about it, and would again."""
+
+
+class NotRead(ReadFailed):
+    """There was no time left for it."""
 
 
 class Question(NamedTuple):
@@ -78,8 +89,12 @@ class _Place(NamedTuple):
     key: _Key
 
 
-def read_all(questions: Sequence[Question]) -> list[Series | ReadFailed]:
-    """The answer to each, in their order: buckets with samples, oldest first. What fails, fails for the questions of one statement."""
+def read_all(questions: Sequence[Question], *, seconds: float) -> list[Series | ReadFailed]:
+    """The answer to each, in their order: buckets with samples, oldest first. What fails, fails for the questions of one statement.
+
+    Takes about so long at most: of the rest the answer is NotRead; of a statement that had nearly all of the time and did not end, TooSlow.
+    """
+    time_left = _TimeLeft(seconds)
     answers: list[Series | ReadFailed] = [[] for _ in questions]
     groups: dict[_Shape, list[tuple[int, _Key]]] = defaultdict(list)
     for number, question in enumerate(questions):
@@ -91,26 +106,51 @@ def read_all(questions: Sequence[Question]) -> list[Series | ReadFailed]:
         if place:
             groups[place.shape].append((number, place.key))
     for shape, members in groups.items():
-        for number, answer in _answers(shape, members, questions):
+        for number, answer in _answers(shape, members, questions, time_left):
             answers[number] = answer
     return answers
 
 
+class _TimeLeft:
+    """For the statements of one call, one after the other."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._ends_at = time.monotonic() + seconds
+
+    def next_seconds(self) -> float:
+        """How long the next one may take; 0 where there is no use in beginning it."""
+        left = self._ends_at - time.monotonic()
+        return left if left > self.seconds * _USELESS else 0
+
+    def is_most(self, seconds: float) -> bool:
+        return seconds > self.seconds * _MOST_OF_IT
+
+
 def _answers(
-    shape: _Shape, members: Sequence[tuple[int, _Key]], questions: Sequence[Question]
+    shape: _Shape, members: Sequence[tuple[int, _Key]], questions: Sequence[Question], time_left: _TimeLeft
 ) -> Iterator[tuple[int, Series | ReadFailed]]:
     """The number and the answer of each question of one statement."""
     readings = {number: questions[number].reading for number, _ in members}
     lengths = {reading.window.bucket_count for reading in readings.values()}
+    allowed = time_left.next_seconds()
+    if not allowed:
+        yield from ((number, NotRead("there was no time left to read it")) for number, _ in members)
+        return
     try:
         window = Window(shape.end_at, shape.period_seconds, max(lengths))
-        found = _read(shape, window, {key for _, key in members}, {one.statistic for one in readings.values()})
+        found = _read(shape, window, {key for _, key in members}, {one.statistic for one in readings.values()}, allowed)
+    except TooExpensive as error:
+        logger.warning("%s series of %s were not read in %.1f s", len(members), shape.meter_name, allowed)
+        kind = TooSlow if time_left.is_most(allowed) else NotRead
+        yield from ((number, kind(str(error))) for number, _ in members)
+        return
     except QueryError as error:
         if isinstance(error, NoLongerKept) and len(lengths) > 1:
             # Some windows begin where samples have gone; that is no reason for the shorter ones.
             for length in lengths:
                 same = [member for member in members if readings[member[0]].window.bucket_count == length]
-                yield from _answers(shape, same, questions)
+                yield from _answers(shape, same, questions, time_left)
             return
         logger.warning("%s series of %s could not be read: %s", len(members), shape.meter_name, error)
         for number, _ in members:
@@ -198,7 +238,9 @@ def _way(statistic: str) -> str:
     return function if function in (*_STEPS, "percentile") else ""
 
 
-def _read(shape: _Shape, window: Window, keys: set[_Key], statistics: set[str]) -> dict[tuple[_Key, str], Series]:
+def _read(
+    shape: _Shape, window: Window, keys: set[_Key], statistics: set[str], seconds: float
+) -> dict[tuple[_Key, str], Series]:
     """The series of each key and statistic. Raises QueryError."""
     wanted = replace(
         shape.wanted, lower=TimeBound(window.start_at, inclusive=True), upper=TimeBound(window.end_at, inclusive=False)
@@ -214,7 +256,7 @@ def _read(shape: _Shape, window: Window, keys: set[_Key], statistics: set[str]) 
         aggregates=tuple(dict.fromkeys(_aggregate(name) for name in sorted(statistics | {"count"}))),
     )
     found: dict[tuple[_Key, str], Series] = defaultdict(list)
-    for row in compute(request, most=_MOST_ROWS):
+    for row in compute(request, most=_MOST_ROWS, timeout_seconds=seconds):
         key = tuple(row.groups[field] for field in shape.fields)
         if key not in keys:
             continue

@@ -24,16 +24,19 @@ _STANDARD = tuple(Aggregate(function) for function in STANDARD_FUNCTIONS)
 _RATE_DIGITS = Context(prec=60)
 
 
-def compute(request: StatisticsRequest, *, most: int | None = None) -> list[StatisticsRow]:
+def compute(
+    request: StatisticsRequest, *, most: int | None = None, timeout_seconds: float | None = None
+) -> list[StatisticsRow]:
     """The rows, by period, then unit and group as they were first stored. No matching sample, no row. One statement.
 
     An integral also gives a row to a period that has no sample of its own but into which a value is held.
-    Raises TooManyRows above ``most`` rows (CELOMETER_STATISTICS_MAX_ROWS unless given), TooExpensive when the store took too long,
+    Raises TooManyRows above ``most`` rows (CELOMETER_STATISTICS_MAX_ROWS unless given), TooExpensive when the store took longer than
+    ``timeout_seconds`` (CELOMETER_QUERY_TIMEOUT_SECONDS unless given),
     NoLongerKept when the window begins before the time from which samples are kept.
     """
     check_floor(request.wanted)
     most = settings.CELOMETER_STATISTICS_MAX_ROWS if most is None else most
-    planned, rows = _ask(request, limit=most + 1)
+    planned, rows = _ask(request, limit=most + 1, timeout_seconds=timeout_seconds)
     if len(rows) > most:
         period = request.calendar.unit if request.calendar else request.period_seconds
         raise TooManyRows(
@@ -45,12 +48,14 @@ def compute(request: StatisticsRequest, *, most: int | None = None) -> list[Stat
     return [_row(row, planned, keys) for row in rows]
 
 
-def _ask(request: StatisticsRequest, *, limit: int) -> tuple[Plan, list[tuple[Any, ...]]]:
+def _ask(
+    request: StatisticsRequest, *, limit: int, timeout_seconds: float | None
+) -> tuple[Plan, list[tuple[Any, ...]]]:
     """The rows of all meters of the name. Meters are never deleted: when there are the same afterwards, there were no others meanwhile."""
     meters = find_meters(request.wanted.meter)
     while True:
         planned = plan(request, request.aggregates or _STANDARD, meters)
-        rows = fetch_all(statistics_statement(planned, limit=limit)) if meters else []
+        rows = fetch_all(statistics_statement(planned, limit=limit), timeout_seconds=timeout_seconds) if meters else []
         known, meters = meters, find_meters(request.wanted.meter)
         if meters == known:
             return planned, rows

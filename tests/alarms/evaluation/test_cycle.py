@@ -10,6 +10,8 @@ from alarms.evaluation import cycle
 from alarms.evaluation.cycle import evaluate_due
 from alarms.models import Alarm, AlarmChange, Delivery, Schedule
 from metering.models.retention import RetentionFloor
+from metering.queries.database import Statement
+from metering.statistics import engine
 from tests.alarms.making import make_alarm, threshold_rule
 from tests.support.samples import at, make_sample, store_samples
 
@@ -267,10 +269,10 @@ def test_an_alarm_that_breaks_everything_is_found_and_the_others_have_their_turn
     poison = alarms[4]
     read_all = cycle.read_all
 
-    def read_or_break(questions):
+    def read_or_break(questions, **options):
         if any(question.reading.meter_name == "poison" for question in questions):
             raise RuntimeError("broken")
-        return read_all(questions)
+        return read_all(questions, **options)
 
     monkeypatch.setattr(cycle, "read_all", read_or_break)
     Alarm.objects.filter(pk=poison.pk).update(rule=threshold_rule(meter_name="poison"), state="ok")
@@ -278,3 +280,49 @@ def test_an_alarm_that_breaks_everything_is_found_and_the_others_have_their_turn
     assert evaluate() == (9, 8, True)
     assert state_of(poison) == "ok"
     assert evaluate().alarms == 0
+
+
+def slow_down(monkeypatch, seconds, *, meters):
+    """Questions about these meters take the store so long."""
+    statement_of = engine.statistics_statement
+
+    def slow_statement(planned, *, limit):
+        statement = statement_of(planned, limit=limit)
+        if planned.request.wanted.meter not in meters:
+            return statement
+        # Also where there is no row to read.
+        return Statement(
+            f"WITH slow AS MATERIALIZED (SELECT pg_sleep({seconds})) SELECT found.* FROM slow, ("
+        ).then_all(statement, Statement(") found"))
+
+    monkeypatch.setattr(engine, "statistics_statement", slow_statement)
+
+
+def test_an_alarm_that_the_store_is_too_slow_for_keeps_its_state_and_holds_up_no_other(store, monkeypatch):
+    put(91)
+    put(91, meter="slow")
+    slow = make_alarm(threshold_rule(meter_name="slow"), state="ok", name="slow")
+    good = make_alarm(threshold_rule(), name="good")
+    slow_down(monkeypatch, 60, meters=["slow"])
+    monkeypatch.setattr(cycle, "_READING_SECONDS", 1.0)
+    # Whichever is read first: what there was no time for is due still, and read by the next claim.
+    assert evaluate() == (2, 1, True)
+    assert (state_of(slow), state_of(good)) == ("ok", "alarm")
+    assert evaluate().alarms == 0
+    assert not Schedule.objects.exclude(claimed_until=None).exists()
+
+
+def test_alarms_that_there_is_no_time_for_are_read_by_the_next_claim(store, monkeypatch):
+    meters = [f"meter-{n}" for n in range(8)]
+    for meter in meters:
+        put(91, meter=meter)
+        make_alarm(threshold_rule(meter_name=meter))
+    slow_down(monkeypatch, 0.15, meters=meters)
+    monkeypatch.setattr(cycle, "_READING_SECONDS", 0.5)
+    first = evaluate_due(NOON + LAG, seconds=0.1)
+    assert 0 < first.alarms < 8
+    assert not first.is_done
+    assert Schedule.objects.filter(claimed_until=None).count() == 8
+    rest = evaluate()
+    assert (first.alarms + rest.alarms, rest.is_done) == (8, True)
+    assert Alarm.objects.filter(state="alarm").count() == 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -11,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alarms.evaluation.reading import Question, ReadFailed, read_all
+from alarms.evaluation import reading as reading_module
+from alarms.evaluation.reading import Question, ReadFailed
 from alarms.rules.series import Reading
 from alarms.rules.windows import Bucket, Window
 from metering.models.retention import RetentionFloor
@@ -20,6 +22,7 @@ from metering.queries.simple import SAMPLE_FIELDS, QueryItem, build_filter
 from metering.statistics import Aggregate, StatisticsRequest, compute
 from tests.support.samples import at, make_sample, store_samples
 
+read_all = partial(reading_module.read_all, seconds=20)
 NOON = at("2016-01-05T12:00:00")
 METADATA = [
     {"stack": "s1", "size": 5},

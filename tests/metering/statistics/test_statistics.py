@@ -215,8 +215,8 @@ def test_a_meter_that_appears_while_a_question_is_answered_is_in_the_answer(db, 
     store_at(("2016-01-05T10:00:00", 1))
     fetch = engine.fetch_all
 
-    def fetch_late(statement):
-        rows = fetch(statement)
+    def fetch_late(statement, **options):
+        rows = fetch(statement, **options)
         monkeypatch.setattr(engine, "fetch_all", fetch)
         store_at(("2016-01-05T10:00:00", 2), unit="B")
         return rows
