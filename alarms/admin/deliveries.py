@@ -61,13 +61,13 @@ class DeliveryAdmin(_LookedAt):
     list_display = (
         "made_at",
         "state_word",
+        "alarm",
         "receiver",
         "attempt_count",
         "last_outcome",
         "due_at",
         "ended_at",
         "project_id",
-        "alarm",
     )
     list_filter = ("state",)
     sortable_by = ()
