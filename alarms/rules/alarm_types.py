@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from .decision import INSUFFICIENT, Decision, State
+from .registry import rule_types
 from .series import SERIES_TYPES, Reading, decide_series, readings_of
 from .translations import NotEvaluable
 from .trees import decide_tree, leaves_of
@@ -79,5 +80,8 @@ _TYPES: dict[str, AlarmType] = {**{name: _Single(name) for name in SERIES_TYPES}
 
 
 def find_type(name: str) -> AlarmType | None:
-    """The type of that name; None where alarms of it are not evaluated from series."""
-    return _TYPES.get(name)
+    """The type of that name, one from elsewhere too; None where alarms of it are not evaluated from series."""
+    if name in _TYPES:
+        return _TYPES[name]
+    plugin = rule_types().get(name)
+    return plugin.evaluation if plugin else None

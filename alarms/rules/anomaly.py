@@ -27,7 +27,7 @@ def parse(body: Any, path: str = "data.anomaly_rule") -> Rule:
         "statistic": parse_statistic(fields),
         "period": fields.integer("period", 3600, least=1, most=MAX_SECONDS),
         "query": parse_sample_query(fields),
-        "weeks": fields.integer("weeks", 4, least=1, most=_MOST_WEEKS),
+        "weeks": fields.integer("weeks", 4, least=2, most=_MOST_WEEKS),
         "deviations": deviations,
     }
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .alarm_types import AlarmType
 
 __all__ = ["BadRule", "Rule", "RuleType"]
 
@@ -39,7 +42,8 @@ class RuleType:
     ``parse`` checks what was sent and fills it in; its second argument says where it stands, for texts, such as
     ``data.threshold_rule``. It raises BadRule. What it makes is taken by itself again, unchanged. ``describe`` is the description of
     alarms that have none. ``may_be_leaf``: whether it may stand in a composite rule; ``asks_samples``: whether its ``query`` is one on
-    samples, which is told what project it is about.
+    samples, which is told what project it is about. ``evaluation`` says which series it needs and decides about them; alarms of a type
+    from elsewhere that has none are stored and shown, and keep their state.
     """
 
     name: str
@@ -47,6 +51,7 @@ class RuleType:
     describe: Callable[[Mapping[str, Any]], str]
     may_be_leaf: bool = False
     asks_samples: bool = False
+    evaluation: AlarmType | None = None
 
 
 def shorten(value: object) -> str:

@@ -190,12 +190,17 @@ def print_status(console: Console, *, record: LaunchRecord, servers: dict[str, i
         console.print(line, style="red", markup=False, soft_wrap=True)
 
 
+def describe_down(role: RoleRecord) -> str:
+    """One that said nothing, or was never there, has no reason to tell."""
+    return f"✗ {role.name} is down" + (f": {role.last_words}" if role.last_words else "")
+
+
 def _troubles(roles: list[RoleRecord], *, now: float) -> list[str]:
     """The last words of what is down, or was a moment ago."""
     lines = []
     for role in roles:
         if not is_same_process(role.identity):
-            lines.append(f"✗ {role.name} is down: {role.last_words}")
+            lines.append(describe_down(role))
         elif role.last_words and now - role.started_at < STEADY_SECONDS:
             lines.append(f"✗ {role.name} was just started again; before, it ended: {role.last_words}")
     return lines

@@ -140,7 +140,7 @@ class Supervisor:
         if down:
             self.terminal.say("")
         for role in down:
-            self.terminal.say(f"  ✗ {role.name} is down: {role.record.last_words}", style="red")
+            self.terminal.say(f"  {summary.describe_down(role.record)}", style="red")
         if down:
             self.terminal.say("    All else stays up; what is down is tried again every half minute or sooner.")
 
