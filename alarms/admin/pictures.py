@@ -16,10 +16,11 @@ from alarms.evaluation.claims import next_due_at
 from alarms.evaluation.reading import Question, ReadFailed, Series, read_all
 from alarms.evaluation.scopes import scope_of
 from alarms.models import Alarm, AlarmChange
+from alarms.rules.alarm_types import find_type
 from alarms.rules.anomalies import WEEK
 from alarms.rules.decision import ALARM, STATES
 from alarms.rules.outcomes import decimal_of
-from alarms.rules.series import SERIES_TYPES, Reading, join_series, readings_of
+from alarms.rules.series import SERIES_TYPES, Reading, join_series
 from alarms.rules.translations import NotEvaluable, translate
 from alarms.rules.trees import leaves_of
 from alarms.rules.windows import Bucket
@@ -82,7 +83,7 @@ def _leaves(alarm: Alarm) -> list[tuple[str, str, Mapping[str, Any]]]:
             (f"rule{number}: {_title(leaf['type'], leaf)}", leaf["type"], leaf)
             for number, leaf in enumerate(leaves_of(alarm.rule), 1)
         ]
-    if alarm.type in SERIES_TYPES:
+    if find_type(alarm.type):
         return [(_title(alarm.type, alarm.rule), alarm.type, alarm.rule)]
     return []
 
@@ -104,7 +105,12 @@ def _title(type_name: str, rule: Mapping[str, Any]) -> str:
 def _picture(subject: _Subject, end_at: datetime, now: datetime, *, seconds: float) -> Picture:
     alarm, title, type_name, rule = subject
     try:
-        readings = [_longer(reading) for reading in readings_of(type_name, rule, end_at)]
+        alarm_type = find_type(type_name)
+        readings = [_longer(reading) for reading in alarm_type.readings(rule, end_at)] if alarm_type else []
+        if not readings:
+            return Picture(
+                title, Chart(end_at - _SPAN, end_at), f"alarms of the type {type_name} are not evaluated here"
+            )
         answers = read_all([Question(reading, scope_of(alarm)) for reading in readings], seconds=seconds)
         failed = next((answer for answer in answers if isinstance(answer, ReadFailed)), None)
         series = [answer for answer in answers if not isinstance(answer, ReadFailed)]
@@ -139,7 +145,9 @@ def _longer(reading: Reading) -> Reading:
 def _points(type_name: str, rule: Mapping[str, Any], series: Sequence[Series], period: timedelta) -> list[Point]:
     if type_name == "anomaly":
         return list(_beside_past(series, period, decimal_of(rule["deviations"])))
-    buckets = series[0] if len(series) == 1 else join_series(translate(type_name, rule)["statistic"], series)
+    # What becomes of several series is the type's own matter, but for Gnocchi's: the first is shown.
+    joins = len(series) > 1 and type_name in SERIES_TYPES
+    buckets = join_series(translate(type_name, rule)["statistic"], series) if joins else series[0]
     return [_point(bucket, period) for bucket in buckets]
 
 

@@ -15,6 +15,9 @@ from django.utils import timezone
 
 from alarms.evaluation.cycle import evaluate_due
 from alarms.models import Alarm, AlarmChange, AlarmQuota, Attempt, Delivery, DisabledAction, Schedule, Silence
+from alarms.rules.contract import RuleType
+from alarms.rules.series import Reading
+from alarms.rules.windows import Window
 from metering.models.retention import RetentionFloor
 from metering.queries.errors import TooExpensive
 from tests.alarms.making import make_alarm, threshold_rule
@@ -219,6 +222,18 @@ def test_an_anomaly_shows_what_would_be_usual(pages, minute):
     put(minute - timedelta(days=7), 10)
     put(minute - timedelta(days=14), 20)
     assert "usual: 10 – 20" in page_of(pages, alarm)
+
+
+def test_a_type_from_elsewhere_is_drawn_by_what_it_reads(pages, minute, monkeypatch):
+    class Moon:
+        def readings(self, rule, end_at):
+            return [Reading("cpu_util", "max", [], Window(end_at, 60, 2))]
+
+    kind = RuleType("moon", lambda body, path: body, str, evaluation=Moon())
+    monkeypatch.setattr("alarms.rules.alarm_types.rule_types", lambda: {"moon": kind})
+    put(minute, 3, 7)
+    page = page_of(pages, make_alarm({"side": "dark"}, type="moon"))
+    assert re.findall(r"<title>[^<]*: (\S+) of \d samples", page) == ["3", "7"]
 
 
 def test_an_alarm_about_events_shows_its_hits_alone(pages):
