@@ -33,6 +33,7 @@ _CONSTRAINT = {
     },
     "additionalProperties": False,
 }
+_CONSTRAINTS = {"type": "array", "items": _CONSTRAINT, "nullable": True}
 _WRITABLE: Schema = {
     "name": _NAME,
     "description": {"type": "string", "nullable": True, "description": "Made from the rule when empty."},
@@ -69,11 +70,47 @@ COMPONENTS: Mapping[str, Schema] = {
         "properties": {
             **_WRITABLE,
             **{name: {**_URLS, "nullable": True} for name in ACTION_FIELDS.values()},
-            "time_constraints": {"type": "array", "items": _CONSTRAINT, "nullable": True},
+            "time_constraints": _CONSTRAINTS,
             **{name: {"description": "Taken and left alone."} for name in ("alarm_id", "state_reason", "timestamp",
                                                                           "state_timestamp", "evaluate_timestamp")},
         },
         "additionalProperties": _RULE,
+    },
+    "AlarmToTest": {
+        "type": "object",
+        "required": ["type", "start", "end"],
+        "properties": {
+            "type": {"type": "string", "example": "threshold"},
+            "start": {"type": "string", "description": "ISO 8601; UTC without a zone. Not before 1970."},
+            "end": {"type": "string", "description": "After the start; what has not come yet is left out."},
+            "time_constraints": _CONSTRAINTS,
+            "project_id": {"type": "string", "nullable": True, "description": "Whose alarm it would be: as for one to store."},
+        },
+        "additionalProperties": _RULE,
+    },
+    "AlarmBacktest": {
+        "type": "object",
+        "required": ["interval", "transitions"],
+        "properties": {
+            "interval": {
+                "type": "integer",
+                "nullable": True,
+                "description": "The seconds from one evaluation to the next; null for alarms about events.",
+            },
+            "transitions": {"type": "array", "items": {
+                "type": "object",
+                "required": ["timestamp", "previous", "state", "reason", "reason_data"],
+                "properties": {
+                    "timestamp": _TIME,
+                    "previous": STATE,
+                    "state": STATE,
+                    "reason": _TEXT,
+                    "reason_data": {"type": "object", "description": "What webhooks are told of the reason."},
+                },
+                "additionalProperties": False,
+            }},
+        },
+        "additionalProperties": False,
     },
     "AlarmChange": {
         "type": "object",

@@ -89,6 +89,18 @@ _CHANGE = {
     "on_behalf_of": "p1",
     "timestamp": "2026-01-01T10:05:00.123456",
 }
+_BACKTEST = {
+    "interval": 60,
+    "transitions": [
+        {
+            "timestamp": "2026-01-01T10:05:00",
+            "previous": "insufficient data",
+            "state": "alarm",
+            "reason": "Transition to alarm due to 3 samples outside threshold, most recent: 93",
+            "reason_data": {"type": "threshold", "disposition": "outside", "count": 3, "most_recent": 93},
+        }
+    ],
+}
 _QUOTA = {"project_id": "p1", "quotas": [{"resource": "alarms", "limit": 100}]}
 
 
@@ -127,6 +139,18 @@ PUT_STATE = Operation(
     body=STATE,
     body_example="alarm",
     refusals=(404,),
+)
+BACKTEST = Operation(
+    {200: Answer("The transitions that the alarm would have had, the oldest first", one("AlarmBacktest"), _BACKTEST)},
+    summary="Test a rule on the past",
+    body=one("AlarmToTest"),
+    body_example={
+        "type": "threshold",
+        "threshold_rule": _TO_STORE["threshold_rule"],
+        "start": "2026-01-01T00:00:00",
+        "end": "2026-01-08T00:00:00",
+    },
+    refusals=(410,),
 )
 LIST_HISTORY = Operation(
     {200: Answer("What happened to the alarm, the newest first", list_of("AlarmChange"), [_CHANGE], _NEXT)},

@@ -17,7 +17,7 @@ from .actions import ACTION_FIELDS, parse_actions
 from .errors import as_refusals
 from .time_constraints import parse_time_constraints
 
-__all__ = ["Definition", "check_texts", "parse_definition"]
+__all__ = ["Definition", "check_texts", "parse_definition", "parse_rule"]
 
 _WRITABLE = (
     *("name", "type", "description", "enabled", "severity", "state", "repeat_actions", *ACTION_FIELDS.values()),
@@ -57,7 +57,7 @@ def parse_definition(body: Any, *, is_operator: bool) -> Definition:
         fields = Fields.of(body, path="data", known=known)
         name = fields.text("name")
         type_name = fields.choice("type", tuple(rule_types()))
-        rule = _parse_rule(fields, type_name)
+        rule = parse_rule(fields, type_name)
         described = fields.text("description", "", most=_MOST_CHARACTERS, may_be_empty=True)
         return Definition(
             name=name,
@@ -75,8 +75,8 @@ def parse_definition(body: Any, *, is_operator: bool) -> Definition:
         )
 
 
-def _parse_rule(fields: Fields, type_name: str) -> Rule:
-    """The one rule that there must be."""
+def parse_rule(fields: Fields, type_name: str) -> Rule:
+    """The one rule that there must be. Raises BadRule."""
     given = [name for name in fields.body if name.endswith("_rule") and fields.has(name)]
     wanted = f"{type_name}_rule"
     if wanted not in given:

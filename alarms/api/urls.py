@@ -7,6 +7,7 @@ from django.urls import path, re_path
 from metering.api.health import alive
 
 from .alarms import AlarmDetail, AlarmList, AlarmState
+from .backtests import AlarmBacktest
 from .history import AlarmHistory
 from .metrics import EvaluationMetrics
 from .queries import AlarmQuery, HistoryQuery
@@ -18,6 +19,7 @@ urlpatterns = [
     # Where Aodh said that it is alive.
     path("healthcheck", alive, name="healthcheck"),
     re_path(r"^v2/alarms/?$", AlarmList.as_view(), name="alarms"),
+    re_path(r"^v2/alarms/backtest/?$", AlarmBacktest.as_view(), name="alarm-backtest"),
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/?$", AlarmDetail.as_view(), name="alarm"),
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/state/?$", AlarmState.as_view(), name="alarm-state"),
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/history/?$", AlarmHistory.as_view(), name="alarm-history"),

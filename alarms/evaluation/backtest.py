@@ -7,6 +7,7 @@ apart have buckets in common, and are one statement.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import gcd
@@ -27,12 +28,20 @@ from metering.queries.filters import Scope
 from .arrivals import read_events_between
 from .reading import NotRead, Question, ReadFailed, TooSlow, read_all
 
-__all__ = ["Transition", "backtest"]
+__all__ = ["TooManyEvaluations", "Transition", "backtest", "interval_seconds"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# A range is looked at more seldom rather than at more moments, or by more statements.
-_MOST_MOMENTS = 10_000
+# An evaluation is a decision about one series. Those of a month, each minute.
+_MOST_EVALUATIONS = 50_000
+# What would take more is looked at more seldom, but no period is passed over, and at least once a day.
 _MOST_STATEMENTS = 60
+_LONGEST_SECONDS = 86_400
+
+
+class TooManyEvaluations(QueryError):
+    """A range that is too long for the rule."""
+
+    code = "too_many_evaluations"
 
 
 class Transition(NamedTuple):
@@ -56,15 +65,14 @@ def backtest(
 ) -> list[Transition]:
     """The transitions that an alarm with this rule would have had in ``[start, end)``, beginning with insufficient data.
 
-    It is evaluated at the moments at which it would have been, only more seldom where the range is long. Raises NotEvaluable for a rule
-    that cannot be, QueryError for what cannot be read, TooExpensive where it takes longer than a question may.
+    It is evaluated every ``interval_seconds``. Raises NotEvaluable for a rule that cannot be, QueryError for what cannot be read,
+    TooManyEvaluations, and TooExpensive where it takes longer than a question may.
     """
     if type_name == "event":
         return _backtest_events(rule, scope, start, end)
-    alarm_type = find_type(type_name)
-    if alarm_type is None:
-        raise NotEvaluable(f"alarms of the type {type_name} cannot be tested on the past")
-    moments = _moments(alarm_type.readings(rule, end), start, end)
+    alarm_type = _series_type(type_name)
+    readings = alarm_type.readings(rule, end)
+    moments = _moments(start, end, _interval(readings), len(readings))
     state: State = INSUFFICIENT
     memory: Mapping[str, Any] = {}
     found = []
@@ -78,19 +86,44 @@ def backtest(
     return found
 
 
-def _moments(readings: Sequence[Reading], start: datetime, end: datetime) -> list[datetime]:
-    """When the alarm is evaluated: on the grid of cycles, or more seldom."""
-    step = settings.CELOMETER_EVALUATION_INTERVAL
-    seconds = (end - start).total_seconds()
-    seldom = max(1, -int(-seconds // (step * _MOST_MOMENTS)))
-    periods = [reading.window.period_seconds for reading in readings]
-    while (
-        step * seldom < seconds and sum(period // gcd(period, step * seldom) for period in periods) > _MOST_STATEMENTS
-    ):
-        seldom += 1
-    length = timedelta(seconds=step * seldom)
+def interval_seconds(rule: Mapping[str, Any], type_name: str, end: datetime) -> int | None:
+    """How far apart the moments of its back-test lie; None for alarms that no clock evaluates. Raises as ``backtest`` does."""
+    return None if type_name == "event" else _interval(_series_type(type_name).readings(rule, end))
+
+
+def _series_type(type_name: str) -> AlarmType:
+    alarm_type = find_type(type_name)
+    if alarm_type is None:
+        raise NotEvaluable(f"alarms of the type {type_name} cannot be tested on the past")
+    return alarm_type
+
+
+def _interval(readings: Sequence[Reading]) -> int:
+    """That of cycles, or so many times as long that few enough statements read everything."""
+    step: int = settings.CELOMETER_EVALUATION_INTERVAL
+    periods = Counter(reading.window.period_seconds for reading in readings)
+    most = max(_MOST_STATEMENTS, len(readings))
+    for length in range(step, max(step, min([*periods, _LONGEST_SECONDS])) + 1, step):
+        if sum(count * (period // gcd(period, length)) for period, count in periods.items()) <= most:
+            return length
+    raise QueryError(
+        f"A back-test reads at most {most} series. Rules of such different periods have more: test them one by one."
+    )
+
+
+def _moments(start: datetime, end: datetime, interval: int, readings: int) -> list[datetime]:
+    """When the alarm is evaluated: on the grid of cycles, or on every so many-th point of it."""
+    length = timedelta(seconds=interval)
     first = _EPOCH - (_EPOCH - start) // length * length
-    return [first + number * length for number in range(-((first - end) // length))] if first < end else []
+    count = max(0, -((first - end) // length))
+    evaluations = count * max(1, readings)
+    if evaluations > _MOST_EVALUATIONS:
+        raise TooManyEvaluations(
+            f"The back-test has {evaluations} evaluations, expected at most {_MOST_EVALUATIONS}: one of each series every {interval} s. "
+            "Take a shorter range.",
+            value=evaluations,
+        )
+    return [first + number * length for number in range(count)]
 
 
 def _series_at(

@@ -48,10 +48,11 @@ VALUES = {
     "alarm_id": ("{alarm}", "{gone}", "{own}", "secret-alarm"),
     "project_id": ("secret-project", "p9"),
     # Of the admin.
-    "object_id": ("{user}", "{token}", "{batch}", "{meter}", "{resource}", "{key}", "{sample}", "{quarantine}", "{parked}"),
+    "object_id": ("{user}", "{token}", "{batch}", "{meter}", "{resource}", "{key}", "{sample}", "{quarantine}", "{parked}",
+                  "{alarm}", "{change}"),
     "id": ("{user}",),
     "content_type_id": ("1",),
-    "app_label": ("metering",),
+    "app_label": ("metering", "alarms"),
     "url": ("nowhere",),
 }  # fmt: skip
 
@@ -130,12 +131,22 @@ POSTS: dict[str, tuple[Any, ...]] = {
         alarm_body(type="threshold", event_rule=None, threshold_rule={
             "meter_name": "m", "threshold": 1, "query": [{"field": "project_id", "value": "secret-project"}]}),
     ),
+    "alarm-backtest": (
+        *({"type": "threshold", "threshold_rule": {"meter_name": meter, "threshold": 1, "period": 600, "query": items},
+           "start": HOUR.format(0), "end": "2016-01-05T12:00", **fields}
+          for meter in ("secret.meter", "shared.meter")
+          for items in ([], [{"field": "resource_id", "value": "shared-resource"}], [{"field": "project_id", "value": "secret-project"}])
+          for fields in ({}, {"project_id": "p9"}, {"project_id": "secret-project"})),
+        {"type": "event", "event_rule": {"event_type": "*"}, "start": HOUR.format(0), "end": HOUR.format(59)},
+        {"type": "event", "event_rule": {"event_type": "secret.*"}, "start": HOUR.format(0), "end": HOUR.format(59)},
+        {"type": "combination", "combination_rule": {"alarm_ids": ["{alarm}", "{own}"]}, "start": "2016", "end": "2017"},
+    ),
     "quotas": ({"project_id": "secret-project", "quotas": [{"resource": "alarms", "limit": 1}]},),
     "login": (),
     "logout": (),
 }  # fmt: skip
 # Where posting stores nothing.
-ASKED_BY_POST = {"query-samples", "query-alarms", "query-alarm-history"}
+ASKED_BY_POST = {"query-samples", "query-alarms", "query-alarm-history", "alarm-backtest"}
 # Sent to routes that can be put to: only what is refused, for want of the alarm or of what it names.
 PUTS: dict[str, tuple[Any, ...]] = {
     "alarm": (alarm_body(project_id="secret-project", name=""), alarm_body(name="")),
@@ -225,7 +236,7 @@ API = tuple(route for route in ROUTES if route not in ADMIN)
 # Those that answer with a tenant's data; all others are the same for everybody.
 DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample", "query-samples",
         "events", "event", "event-types", "trait-kinds", "traits",
-        "alarms", "alarm", "alarm-state", "alarm-history", "query-alarms", "query-alarm-history", "quotas"}  # fmt: skip
+        "alarms", "alarm", "alarm-state", "alarm-history", "alarm-backtest", "query-alarms", "query-alarm-history", "quotas"}  # fmt: skip
 OPEN = {
     "versions",
     "healthz",
