@@ -18,7 +18,9 @@ from tests.support.roles import Stage, wait_until
 from tests.support.stacks import TRANSPORTS, Stack
 
 DATA = Path(__file__).parent.parent / "data" / "notifications"
-pytestmark = pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
+# The slow ones on both transports only where the transport matters.
+_EMBEDDED = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+_BOTH = pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 
 
 def payload_of(name: str) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def volumes() -> dict[tuple[str, str], list[str]]:
     return found
 
 
+@_BOTH
 def test_notifications_of_several_services_become_samples_and_events(metered: Metered, cloud_bus: Bus) -> None:
     cloud_bus.notifier("cinder", publisher_id="volume.stor-02").info(
         request_context(), "volume.create.end", payload_of("legacy/volume.create.end.json")
@@ -57,6 +60,7 @@ def test_notifications_of_several_services_become_samples_and_events(metered: Me
     assert by_meter == {"volume.size": ["120"], "image.size": ["734003200"]}, "errors and networks give no samples"
 
 
+@_EMBEDDED
 def test_an_action_that_nova_tells_in_both_formats_is_metered_once(metered: Metered, cloud_bus: Bus) -> None:
     """notification_format = both: two messages, two ids, one instance."""
     context = request_context()
@@ -78,6 +82,7 @@ def test_an_action_that_nova_tells_in_both_formats_is_metered_once(metered: Mete
     assert memory == [str(data["flavor"]["nova_object.data"]["memory_mb"])]
 
 
+@_EMBEDDED
 def test_a_notification_that_comes_again_in_other_company_is_stored_once(metered: Metered, cloud_bus: Bus) -> None:
     def volume(number: int) -> bytes:
         now = datetime.now(UTC).replace(tzinfo=None)
@@ -102,6 +107,7 @@ def test_a_notification_that_comes_again_in_other_company_is_stored_once(metered
     assert Event.objects.count() == 20
 
 
+@_BOTH
 def test_poison_goes_to_the_quarantine_and_the_rest_flows(metered: Metered, cloud_bus: Bus) -> None:
     good = {
         "event_type": "volume.create.end",
@@ -126,6 +132,7 @@ def test_poison_goes_to_the_quarantine_and_the_rest_flows(metered: Metered, clou
     assert metered.transform.is_alive()
 
 
+@_EMBEDDED
 def test_changed_definitions_count_without_a_restart(metered: Metered, cloud_bus: Bus) -> None:
     sender = cloud_bus.notifier("cinder")
     payload = payload_of("legacy/volume.create.end.json")
@@ -145,6 +152,7 @@ def test_changed_definitions_count_without_a_restart(metered: Metered, cloud_bus
     assert [value for (meter, _), value in volumes().items() if meter == "volume.tib"] == [["0.1171875"]]
 
 
+@_BOTH
 def test_what_the_quarantine_releases_is_converted_once_the_fault_is_mended(
     metered: Metered, cloud_bus: Bus, settings: Any
 ) -> None:

@@ -25,7 +25,9 @@ from tests.support.alarms import make_alarm, transit
 from tests.support.roles import Stage, wait_until
 from tests.support.stacks import TRANSPORTS, Stack
 
-pytestmark = pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
+# The slow ones on both transports only where the transport matters.
+_EMBEDDED = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+_BOTH = pytest.mark.parametrize("broker", TRANSPORTS, indirect=True)
 
 
 class Telling:
@@ -119,6 +121,7 @@ def ids(server: WebServer) -> list[str]:
     return [posted.headers["webhook-id"] for posted in server.posted]
 
 
+@_BOTH
 def test_a_transition_is_told_once(telling: Telling, serve) -> None:
     receiver = serve()
     telling.start()
@@ -135,6 +138,7 @@ def test_a_transition_is_told_once(telling: Telling, serve) -> None:
     assert (attempt.status, attempt.outcome) == (200, "answered 200 OK")
 
 
+@_BOTH
 def test_a_notifier_killed_in_an_attempt_is_made_up_for(telling: Telling, serve, hanging: Hanging) -> None:
     receiver = serve(hanging)
     telling.start()
@@ -148,6 +152,7 @@ def test_a_notifier_killed_in_an_attempt_is_made_up_for(telling: Telling, serve,
     assert list(Attempt.objects.values_list("number", "status")) == [(1, None), (2, 200)]
 
 
+@_EMBEDDED
 def test_a_server_killed_after_the_lease_has_lost_nothing(telling: Telling, serve) -> None:
     receiver = serve()
     transit(make_alarm(hook(receiver)))
@@ -159,6 +164,7 @@ def test_a_server_killed_after_the_lease_has_lost_nothing(telling: Telling, serv
     assert len(receiver.posted) == 1
 
 
+@_EMBEDDED
 def test_reports_wait_for_who_takes_them(telling: Telling, serve) -> None:
     receiver = serve()
     telling.start()
@@ -172,6 +178,7 @@ def test_reports_wait_for_who_takes_them(telling: Telling, serve) -> None:
     assert len(receiver.posted) == 1
 
 
+@_EMBEDDED
 def test_a_report_waits_while_the_store_is_away(telling: Telling, serve, hanging: Hanging, door: Door) -> None:
     receiver = serve(lambda handler: hanging(handler) or handler.send_response(200) or handler.end_headers())
     telling.start()
@@ -189,6 +196,7 @@ def test_a_report_waits_while_the_store_is_away(telling: Telling, serve, hanging
     assert Attempt.objects.count() == 1
 
 
+@_EMBEDDED
 def test_a_lost_report_tells_again_under_the_same_id(telling: Telling, serve) -> None:
     receiver = serve()
     telling.start()
@@ -207,6 +215,7 @@ def test_a_lost_report_tells_again_under_the_same_id(telling: Telling, serve) ->
     assert len(set(ids(receiver))) == 1
 
 
+@_EMBEDDED
 def test_an_attempt_past_its_lease_is_not_made(telling: Telling, serve) -> None:
     receiver = serve()
     telling.start()
@@ -219,6 +228,7 @@ def test_an_attempt_past_its_lease_is_not_made(telling: Telling, serve) -> None:
     assert [posted.path for posted in receiver.posted] == ["/1"]
 
 
+@_EMBEDDED
 def test_an_hour_of_errors_is_survived(telling: Telling, serve) -> None:
     receiver = serve(*[500] * 6, (429, {"retry-after": "1800"}), (503, {"retry-after": "soon"}))
     telling.start()
@@ -230,6 +240,7 @@ def test_an_hour_of_errors_is_survived(telling: Telling, serve) -> None:
     assert list(Attempt.objects.values_list("status", flat=True)) == [*[500] * 6, 429, 503, 200]
 
 
+@_EMBEDDED
 def test_a_receiver_that_is_gone_is_told_nothing_more(telling: Telling, serve) -> None:
     receiver, inside = serve(410), serve()
     redirecting = serve((307, {"location": hook(inside)}))
@@ -242,6 +253,7 @@ def test_a_receiver_that_is_gone_is_told_nothing_more(telling: Telling, serve) -
     assert sorted(Delivery.objects.filter(url=hook(receiver)).values_list("state", flat=True)) == ["failed"] * 2
 
 
+@_EMBEDDED
 def test_hanging_receivers_hold_up_nobody_else(telling: Telling, serve, hanging: Hanging) -> None:
     slow = serve(*[hanging] * 40, host="0.0.0.0")
     fast = serve()
@@ -259,6 +271,7 @@ def test_hanging_receivers_hold_up_nobody_else(telling: Telling, serve, hanging:
     assert not Attempt.objects.exclude(ended_at=None).exclude(status=200).exists(), "meanwhile all of them still hang"
 
 
+@_BOTH
 def test_without_a_notifier_attempts_do_not_pile_up(stack: Stack, settings) -> None:
     settings.CELOMETER_BROKER_URL = stack.broker.url
     for number in range(200):
@@ -271,6 +284,7 @@ def test_without_a_notifier_attempts_do_not_pile_up(stack: Stack, settings) -> N
     assert depths == [200, 400, 600, 600, 600, 600]
 
 
+@_BOTH
 def test_while_the_broker_is_away_nothing_is_leased_and_nothing_is_lost(telling: Telling, serve, settings) -> None:
     receiver = serve()
     telling.start()
@@ -285,6 +299,7 @@ def test_while_the_broker_is_away_nothing_is_leased_and_nothing_is_lost(telling:
     assert len(receiver.posted) == 1
 
 
+@_BOTH
 def test_a_broker_that_neither_answers_nor_refuses_is_not_waited_for(telling: Telling, serve, settings) -> None:
     settings.CELOMETER_BROKER_URL = telling.stack.broker.url
     transit(make_alarm(hook(serve())))
@@ -297,6 +312,7 @@ def test_a_broker_that_neither_answers_nor_refuses_is_not_waited_for(telling: Te
     telling.stack.broker.wire.thaw()
 
 
+@_EMBEDDED
 def test_a_notifier_that_is_asked_to_stop_ends_what_it_began(telling: Telling, serve, hanging: Hanging) -> None:
     receiver = serve(hanging)
     telling.start()
@@ -310,6 +326,7 @@ def test_a_notifier_that_is_asked_to_stop_ends_what_it_began(telling: Telling, s
     assert Delivery.objects.get().state == "waiting"
 
 
+@_BOTH
 def test_whoever_is_killed_everything_is_told_in_order(telling: Telling, serve) -> None:
     receiver = serve()
     alarms = [make_alarm(hook(receiver, f"/{number}"), project_id=f"project-{number % 7}") for number in range(20)]
@@ -340,6 +357,7 @@ def test_whoever_is_killed_everything_is_told_in_order(telling: Telling, serve) 
         assert set(told) == set(range(15))
 
 
+@_BOTH
 def test_strangers_on_the_queues_change_nothing(telling: Telling, serve, hanging: Hanging) -> None:
     receiver = serve(hanging)
     telling.start()
