@@ -7,10 +7,12 @@ from django.urls import path, re_path
 from metering.api.health import alive
 
 from .alarms import AlarmDetail, AlarmList, AlarmState
+from .deliveries import AlarmDeliveries, SendDelivery
 from .history import AlarmHistory
 from .metrics import EvaluationMetrics
 from .queries import AlarmQuery, HistoryQuery
 from .quotas import QuotaDetail, QuotaList
+from .webhook import WebhookKeys
 
 __all__ = ["urlpatterns"]
 
@@ -18,9 +20,17 @@ urlpatterns = [
     # Where Aodh said that it is alive.
     path("healthcheck", alive, name="healthcheck"),
     re_path(r"^v2/alarms/?$", AlarmList.as_view(), name="alarms"),
+    # Before what takes any word for an id.
+    re_path(r"^v2/alarms/webhook/?$", WebhookKeys.as_view(), name="webhook-keys"),
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/?$", AlarmDetail.as_view(), name="alarm"),
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/state/?$", AlarmState.as_view(), name="alarm-state"),
     re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/history/?$", AlarmHistory.as_view(), name="alarm-history"),
+    re_path(r"^v2/alarms/(?P<alarm_id>[^/]+)/deliveries/?$", AlarmDeliveries.as_view(), name="alarm-deliveries"),
+    re_path(
+        r"^v2/alarms/(?P<alarm_id>[^/]+)/deliveries/(?P<delivery_id>[^/]+)/send/?$",
+        SendDelivery.as_view(),
+        name="alarm-delivery-send",
+    ),
     re_path(r"^v2/query/alarms/?$", AlarmQuery.as_view(), name="query-alarms"),
     re_path(r"^v2/query/alarms/history/?$", HistoryQuery.as_view(), name="query-alarm-history"),
     re_path(r"^v2/metrics/?$", EvaluationMetrics.as_view(), name="metrics"),
