@@ -108,7 +108,8 @@ COMPONENTS: Mapping[str, Schema] = {
         "properties": {
             "event_id": _UUID,
             "alarm_id": _UUID,
-            "type": {"type": "string", "enum": ["creation", "rule change", "state transition", "deletion", "action disabled"]},
+            "type": {"type": "string", "enum": ["creation", "rule change", "state transition", "deletion", "action disabled",
+                                                "action enabled"]},
             "detail": {"type": "string", "description": "Text that holds JSON: what changed, or all of the alarm."},
             "user_id": {**_TEXT, "nullable": True, "description": "Who changed it."},
             "project_id": {**_TEXT, "nullable": True, "description": "For which project they acted."},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -14,7 +15,7 @@ from alarms.models import AlarmChange, Delivery, DisabledAction, WebhookSecret
 from metering.models import ApiToken
 from tests.support.defined_alarms import make_alarm, make_delivery
 
-from .conftest import Caller, assert_refused
+from .conftest import Caller, assert_refused, definition, put
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -177,3 +178,20 @@ def test_who_belongs_to_several_projects_says_whose_secret(db):
 def test_a_project_that_nothing_can_have_has_no_secret(operator, project):
     answer = operator.get(f"/v2/alarms/webhook?project_id={project}")
     assert_refused(answer, 400, "Invalid input for field/attribute project_id")
+
+
+def test_a_put_lets_the_alarm_tell_urls_again_that_were_gone(member, reader, alarm):
+    other = make_alarm(project="p1")
+    for id, name in ((alarm, "b"), (alarm, "a"), (other, "a")):
+        DisabledAction.objects.create(alarm_id=id, url=f"https://{name}.example/", reason="answered 410 Gone")
+    path = f"/v2/alarms/{alarm}"
+    body = definition(name="busy", alarm_actions=["https://a.example/"])
+    assert_refused(put(reader, path, body), 403, "RBAC Authorization Failed")
+    assert_refused(put(member, path, {**body, "name": ""}), 400, "")
+    assert DisabledAction.objects.count() == 3
+    for _ in range(2):
+        assert put(member, path, body).status_code == 200
+    assert list(DisabledAction.objects.values_list("alarm_id", flat=True)) == [UUID(other)]
+    (row,) = member.rows(f"{path}/history?q.field=type&q.value=action%20enabled")
+    assert json.loads(row["detail"]) == {"urls": ["https://a.example/", "https://b.example/"]}
+    assert (row["user_id"], row["on_behalf_of"]) == ("member", "p1")
