@@ -80,6 +80,25 @@ _DELIVERY: Schema = {
         },
     },
 }
+_SILENCE: Schema = {
+    "project_id": {"type": "string", "description": "The caller's when left out."},
+    "alarm_id": {**_UUID, "nullable": True, "description": "That alarm alone."},
+    "name": {
+        "type": "string",
+        "maxLength": 255,
+        "description": "A pattern with `*`, `?` and `[…]`; empty for any name.",
+    },
+    "severity": {
+        "type": "string",
+        "enum": [*SEVERITIES, None],
+        "nullable": True,
+        "description": "That severity alone.",
+    },
+    "starts_at": {**_TIME, "description": "Now when left out."},
+    "ends_at": _TIME,
+    "comment": _TEXT,
+}
+_SILENCE_SHOWN: Schema = {"id": _UUID, **_SILENCE, "user_id": _TEXT, "made_at": _TIME}
 
 COMPONENTS: Mapping[str, Schema] = {
     "Alarm": {
@@ -131,6 +150,18 @@ COMPONENTS: Mapping[str, Schema] = {
             "secret": {"type": "string", "description": "`whsec_` and base64: of `v1`, HMAC-SHA256."},
             "public_key": {"type": "string", "description": "`whpk_` and base64: of `v1a`, Ed25519."},
         },
+        "additionalProperties": False,
+    },
+    "Silence": {
+        "type": "object",
+        "required": list(_SILENCE_SHOWN),
+        "properties": dict(_SILENCE_SHOWN),
+        "additionalProperties": False,
+    },
+    "SilenceToStore": {
+        "type": "object",
+        "required": ["ends_at"],
+        "properties": dict(_SILENCE),
         "additionalProperties": False,
     },
     "AlarmQuota": {

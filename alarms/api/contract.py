@@ -111,6 +111,16 @@ _WEBHOOK_KEYS = {
     "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
     "public_key": "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
 }
+_SILENCE_TO_STORE = {"name": "disk *", "severity": "low", "ends_at": "2099-01-01T12:00:00", "comment": "new disks"}
+_SILENCE = {
+    "id": "5b2f0f0e-6f8f-4f0c-9d53-0d7a3f3e8a10",
+    "project_id": "p1",
+    "alarm_id": None,
+    **_SILENCE_TO_STORE,
+    "starts_at": "2026-01-01T10:00:00.123456",
+    "user_id": "alice",
+    "made_at": "2026-01-01T10:00:00.123456",
+}
 _QUOTA = {"project_id": "p1", "quotas": [{"resource": "alarms", "limit": 100}]}
 
 
@@ -173,6 +183,18 @@ SHOW_WEBHOOK_KEYS = Operation(
         Parameter("project_id", "Whose secret; that of the caller's project when left out.", label="Project id"),
     ),
 )
+LIST_SILENCES = Operation(
+    {200: Answer("Silences, the latest start first, also those that are over", list_of("Silence"), [_SILENCE], _NEXT)},
+    arguments=(_LIMIT, _marker("id")),
+)
+POST_SILENCE = Operation(
+    {201: Answer("It counts from its start on", one("Silence"), _SILENCE)},
+    summary="Make a silence",
+    body=one("SilenceToStore"),
+    body_example=_SILENCE_TO_STORE,
+    refusals=(404,),
+)
+DELETE_SILENCE = Operation({204: Answer("It is gone", None)}, summary="Remove a silence", refusals=(404,))
 QUERY_ALARMS = Operation(
     {200: Answer("Alarms that match, in the order asked for", list_of("Alarm"), [_ALARM], _NEXT)},
     arguments=(_marker("alarm_id"),),

@@ -13,7 +13,7 @@ from metering.api.errors import NotAuthorized, NotFound, Unacceptable
 from metering.queries.errors import QueryError, shorten
 
 __all__ = ["AlarmNotFound", "BadDefinition", "DeliveryNotFailed", "DeliveryNotFound", "ForeignUser", "MemberNotFound", "OperatorsAction",
-           "as_refusals", "operators_only", "quota_exceeded"]  # fmt: skip
+           "SilenceNotFound", "as_refusals", "operators_only", "quota_exceeded"]  # fmt: skip
 
 
 class BadDefinition(QueryError):
@@ -69,6 +69,13 @@ class DeliveryNotFailed(Unacceptable):
     def __init__(self, delivery_id: str, state: str) -> None:
         text = f"Delivery {shorten(delivery_id)} is {state}: only one that failed or was silenced can be sent again"
         super().__init__(text, status=409, code="delivery_not_failed", value=state)
+
+
+class SilenceNotFound(NotFound):
+    """No such silence, or none that the caller may see."""
+
+    def __init__(self, silence_id: str) -> None:
+        super().__init__("Silence", silence_id, text=f"Silence {shorten(silence_id)} not found")
 
 
 def quota_exceeded(user: str, project: str) -> PermissionDenied:

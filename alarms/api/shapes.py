@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from alarms.models import Alarm, AlarmChange, Attempt, Delivery, Severity
+from alarms.models import Alarm, AlarmChange, Attempt, Delivery, Severity, Silence
 from metering.api.v2.shapes import format_time
 
 from .actions import ACTION_FIELDS
 
-__all__ = ["alarm_shape", "change_shape", "delivery_shape", "stored_shape"]
+__all__ = ["alarm_shape", "change_shape", "delivery_shape", "silence_shape", "stored_shape"]
 
 
 def stored_shape(alarm: Alarm) -> dict[str, Any]:
@@ -76,4 +76,19 @@ def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
         "status": attempt.status,
         "duration_ms": attempt.duration_ms,
         "outcome": attempt.outcome,
+    }
+
+
+def silence_shape(silence: Silence) -> dict[str, Any]:
+    return {
+        "id": str(silence.id),
+        "project_id": silence.project_id,
+        "alarm_id": None if silence.alarm_id is None else str(silence.alarm_id),
+        "name": silence.name,
+        "severity": None if silence.severity is None else Severity(silence.severity).label,
+        "starts_at": format_time(silence.starts_at),
+        "ends_at": format_time(silence.ends_at),
+        "comment": silence.comment,
+        "user_id": silence.user_id,
+        "made_at": format_time(silence.made_at),
     }

@@ -12,6 +12,7 @@ from .history import AlarmHistory
 from .metrics import EvaluationMetrics
 from .queries import AlarmQuery, HistoryQuery
 from .quotas import QuotaDetail, QuotaList
+from .silences import SilenceDetail, SilenceList
 from .webhook import WebhookKeys
 
 __all__ = ["urlpatterns"]
@@ -34,6 +35,8 @@ urlpatterns = [
     re_path(r"^v2/query/alarms/?$", AlarmQuery.as_view(), name="query-alarms"),
     re_path(r"^v2/query/alarms/history/?$", HistoryQuery.as_view(), name="query-alarm-history"),
     re_path(r"^v2/metrics/?$", EvaluationMetrics.as_view(), name="metrics"),
+    re_path(r"^v2/silences/?$", SilenceList.as_view(), name="silences"),
+    re_path(r"^v2/silences/(?P<silence_id>[^/]+)/?$", SilenceDetail.as_view(), name="silence"),
     re_path(r"^v2/quotas/?$", QuotaList.as_view(), name="quotas"),
     re_path(r"^v2/quotas/(?P<project_id>[^/]+)/?$", QuotaDetail.as_view(), name="quota"),
 ]

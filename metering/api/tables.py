@@ -100,6 +100,6 @@ def _target(column: str, value: str, row: Mapping[str, Any]) -> str:
         return f"{meter_path(value)}?limit=20"
     if column in _SAMPLE_COLUMNS and row.keys() & {"event_type", "meter", "counter_name"}:
         return event_path(value) if "event_type" in row else sample_path(value)
-    if column == "alarm_id" or (column == "name" and "alarm_id" in row):
+    if column == "alarm_id" or (column == "name" and row.keys() >= {"alarm_id", "state"}):
         return alarm_path(str(row["alarm_id"]))
     return resource_path(value) if column == "resource_id" else ""

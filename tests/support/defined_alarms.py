@@ -7,9 +7,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from alarms.models import Alarm, AlarmChange, Attempt, Delivery, DeliveryState, Schedule
+from alarms.models import Alarm, AlarmChange, Attempt, Delivery, DeliveryState, Schedule, Silence
 
-__all__ = ["make_alarm", "make_delivery"]
+__all__ = ["make_alarm", "make_delivery", "make_silence"]
 
 
 def make_alarm(*, project: str, name: str = "busy", at: datetime | None = None, **fields: Any) -> str:
@@ -46,3 +46,10 @@ def make_delivery(alarm_id: str, *, project: str, attempts: int = 1, **fields: A
             outcome="answered 500",
         )  # fmt: skip
     return str(delivery.id)
+
+
+def make_silence(*, project: str, **fields: Any) -> str:
+    """Store one from now on for an hour; returns its id."""
+    now = timezone.now()
+    times = {"starts_at": now, "ends_at": now + timedelta(hours=1)}
+    return str(Silence.objects.create(**{"project_id": project, "user_id": "u1", **times, **fields}).id)

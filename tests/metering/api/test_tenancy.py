@@ -25,7 +25,7 @@ from metering.api.views import ApiView
 from metering.collector import ingestion, posting
 from metering.messages import sample_id
 from metering.models import AgentKey, ApiToken, Batch, Membership, Meter, ParkedBatch, Quarantine, Resource
-from tests.support.defined_alarms import make_alarm, make_delivery
+from tests.support.defined_alarms import make_alarm, make_delivery, make_silence
 from tests.support.events import make_event, store_events
 from tests.support.samples import make_sample, store_samples
 
@@ -47,6 +47,7 @@ VALUES = {
     "trait": ("secret-trait", "shared-trait"),
     "alarm_id": ("{alarm}", "{gone}", "{own}", "secret-alarm"),
     "delivery_id": ("{delivery}", "secret-delivery"),
+    "silence_id": ("{silence}", "secret-silence"),
     "project_id": ("secret-project", "p9"),
     # Of the admin.
     "object_id": ("{user}", "{token}", "{batch}", "{meter}", "{resource}", "{key}", "{sample}", "{quarantine}", "{parked}"),
@@ -132,6 +133,10 @@ POSTS: dict[str, tuple[Any, ...]] = {
             "meter_name": "m", "threshold": 1, "query": [{"field": "project_id", "value": "secret-project"}]}),
     ),
     "alarm-delivery-send": ({},),
+    "silences": (
+        {"project_id": "secret-project", "ends_at": "2099-01-01T00:00:00"},
+        {"alarm_id": "{alarm}", "ends_at": "2099-01-01T00:00:00"},
+    ),
     "quotas": ({"project_id": "secret-project", "quotas": [{"resource": "alarms", "limit": 1}]},),
     "login": (),
     "logout": (),
@@ -186,7 +191,7 @@ QUERIES = (
     ),
     f"{_WINDOW}&period=600&groupby=resource_id&aggregate.func=sum",
     *(f"limit=1&marker={marker}" for marker in _MARKERS),
-    *(f"limit=1&marker={{{name}}}" for name in ("alarm", "change", "own", "delivery")),
+    *(f"limit=1&marker={{{name}}}" for name in ("alarm", "change", "own", "delivery", "silence")),
     *("sort=name", "sort=severity:desc&sort=user_id", "project_id=secret-project", "project_id=p9"),
     f"unique=1&limit=1&marker={write_marker('unique meters', ('a', 'a', 'a'))}",
 )
@@ -228,7 +233,7 @@ API = tuple(route for route in ROUTES if route not in ADMIN)
 DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample", "query-samples",
         "events", "event", "event-types", "trait-kinds", "traits",
         "alarms", "alarm", "alarm-state", "alarm-history", "alarm-deliveries", "webhook-keys",
-        "query-alarms", "query-alarm-history", "quotas"}  # fmt: skip
+        "query-alarms", "query-alarm-history", "silences", "silence", "quotas"}  # fmt: skip
 OPEN = {
     "versions",
     "healthz",
@@ -351,6 +356,7 @@ def make_secrets() -> dict[str, str]:
         "{gone}": gone,
         "{change}": str(AlarmChange.objects.get(alarm_id=alarm).pk),
         "{delivery}": delivery,
+        "{silence}": make_silence(project="secret-project", name="secret *", alarm_id=alarm),
         "{own}": own,
     }
 
@@ -390,6 +396,7 @@ def tenant(stranger, settings):
     make_world(project="p9", user="shared-user", name="shared-name", names=SHARED, volume=1)
     make_events(project="p9", user="stranger", name="shared", value=2)
     make_delivery(make_alarm(project="p9", name="shared-alarm", user_id="stranger"), project="p9")
+    make_silence(project="p9", name="shared *")
     # Drawn at random where there is none yet.
     WebhookSecret.objects.create(project_id="p9", secret="whsec_b3du")
     return stranger
