@@ -49,8 +49,13 @@ lint: .ready-dev ## style, types, the import contract, missing migrations
 	@# No database is needed to compare models with migrations; Django warns when it finds none.
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
+# Two at a time go those that start no processes of their own and share nothing; pytest ends with 5 where PYTEST_ARGS leave it none.
+SIDE_BY_SIDE := $(addprefix tests/,alarms/api alarms/admin alarms/rules agents/notifications/definitions agents/pipeline \
+	metering/api metering/messages metering/queries metering/statistics)
+
 test: lint ## lint, then all tests, on real servers; PYTEST_ARGS="-k name" narrows them
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(SIDE_BY_SIDE) $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE)) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
 bench: .ready-dev ## measure, print a table, write benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from alarms.models import DeliveryState
 from alarms.rules.decision import STATES
 
 from .actions import ACTION_FIELDS
@@ -54,6 +55,51 @@ _SHOWN: Schema = {
     "timestamp": {**_TIME, "description": "When the definition last changed."},
     "state_timestamp": {**_TIME, "description": "When the state last changed."},
 }
+
+_ATTEMPT: Schema = {
+    "number": {"type": "integer", "minimum": 1},
+    "begun_at": _TIME,
+    "status": {"type": "integer", "nullable": True, "description": "Of HTTP; null where there was no answer."},
+    "duration_ms": {"type": "integer", "nullable": True},
+    "outcome": {"type": "string", "description": "What came of it, in words; empty where nobody has reported."},
+}
+_DELIVERY: Schema = {
+    "id": {**_UUID, "description": "The header `webhook-id` is `msg_` and these digits."},
+    "url": _TEXT,
+    "state": {"type": "string", "enum": list(DeliveryState.values)},
+    "transition": {**_UUID, "nullable": True, "description": "The `event_id` of the history that it tells of."},
+    "made_at": _TIME,
+    "due_at": {**_TIME, "description": "When the next attempt is due, or the last one was."},
+    "ended_at": {**_TIME, "nullable": True},
+    "attempts": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": list(_ATTEMPT),
+            "properties": dict(_ATTEMPT),
+            "additionalProperties": False,
+        },
+    },
+}
+_SILENCE: Schema = {
+    "project_id": {"type": "string", "description": "The caller's when left out."},
+    "alarm_id": {**_UUID, "nullable": True, "description": "That alarm alone."},
+    "name": {
+        "type": "string",
+        "maxLength": 255,
+        "description": "A pattern with `*`, `?` and `[…]`; empty for any name.",
+    },
+    "severity": {
+        "type": "string",
+        "enum": [*SEVERITIES, None],
+        "nullable": True,
+        "description": "That severity alone.",
+    },
+    "starts_at": {**_TIME, "description": "Now when left out."},
+    "ends_at": _TIME,
+    "comment": _TEXT,
+}
+_SILENCE_SHOWN: Schema = {"id": _UUID, **_SILENCE, "user_id": _TEXT, "made_at": _TIME}
 
 COMPONENTS: Mapping[str, Schema] = {
     "Alarm": {
@@ -118,13 +164,41 @@ COMPONENTS: Mapping[str, Schema] = {
         "properties": {
             "event_id": _UUID,
             "alarm_id": _UUID,
-            "type": {"type": "string", "enum": ["creation", "rule change", "state transition", "deletion"]},
+            "type": {"type": "string", "enum": ["creation", "rule change", "state transition", "deletion", "action disabled",
+                                                "action enabled"]},
             "detail": {"type": "string", "description": "Text that holds JSON: what changed, or all of the alarm."},
             "user_id": {**_TEXT, "nullable": True, "description": "Who changed it."},
             "project_id": {**_TEXT, "nullable": True, "description": "For which project they acted."},
             "on_behalf_of": {"type": "string", "description": "The alarm's project."},
             "timestamp": _TIME,
         },
+        "additionalProperties": False,
+    },
+    "AlarmDelivery": {
+        "type": "object",
+        "required": list(_DELIVERY),
+        "properties": dict(_DELIVERY),
+        "additionalProperties": False,
+    },
+    "WebhookKeys": {
+        "type": "object",
+        "required": ["secret", "public_key"],
+        "properties": {
+            "secret": {"type": "string", "description": "`whsec_` and base64: of `v1`, HMAC-SHA256."},
+            "public_key": {"type": "string", "description": "`whpk_` and base64: of `v1a`, Ed25519."},
+        },
+        "additionalProperties": False,
+    },
+    "Silence": {
+        "type": "object",
+        "required": list(_SILENCE_SHOWN),
+        "properties": dict(_SILENCE_SHOWN),
+        "additionalProperties": False,
+    },
+    "SilenceToStore": {
+        "type": "object",
+        "required": ["ends_at"],
+        "properties": dict(_SILENCE),
         "additionalProperties": False,
     },
     "AlarmQuota": {

@@ -101,6 +101,38 @@ _BACKTEST = {
         }
     ],
 }
+_DELIVERY = {
+    "id": "c0a4b7f6-4a5e-4c0b-8d6e-3b1f7e2a9c44",
+    "url": "https://hooks.example.org/busy",
+    "state": "failed",
+    "transition": "7a0c8f5e-3f5b-4f57-9a58-4a1f0a1c2d3e",
+    "made_at": "2026-01-01T10:05:00.123456",
+    "due_at": "2026-01-01T10:05:00.123456",
+    "ended_at": "2026-01-01T10:05:00.423456",
+    "attempts": [
+        {
+            "number": 1,
+            "begun_at": "2026-01-01T10:05:00.223456",
+            "status": 410,
+            "duration_ms": 83,
+            "outcome": "answered 410 Gone",
+        }
+    ],
+}
+_WEBHOOK_KEYS = {
+    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+    "public_key": "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+}
+_SILENCE_TO_STORE = {"name": "disk *", "severity": "low", "ends_at": "2099-01-01T12:00:00", "comment": "new disks"}
+_SILENCE = {
+    "id": "5b2f0f0e-6f8f-4f0c-9d53-0d7a3f3e8a10",
+    "project_id": "p1",
+    "alarm_id": None,
+    **_SILENCE_TO_STORE,
+    "starts_at": "2026-01-01T10:00:00.123456",
+    "user_id": "alice",
+    "made_at": "2026-01-01T10:00:00.123456",
+}
 _QUOTA = {"project_id": "p1", "quotas": [{"resource": "alarms", "limit": 100}]}
 
 
@@ -159,6 +191,34 @@ LIST_HISTORY = Operation(
     arguments=(_LIMIT, _marker("event_id"), _SORT),
     refusals=(404,),
 )
+LIST_DELIVERIES = Operation(
+    {200: Answer("What the alarm told or tried to, the newest first", list_of("AlarmDelivery"), [_DELIVERY], _NEXT)},
+    arguments=(_LIMIT, _marker("id")),
+    refusals=(404,),
+)
+SEND_DELIVERY = Operation(
+    {202: Answer("It is on its way", one("AlarmDelivery"), {**_DELIVERY, "state": "waiting", "ended_at": None})},
+    summary="Send a message again that failed or was silenced",
+    refusals=(404, 409),
+)
+SHOW_WEBHOOK_KEYS = Operation(
+    {200: Answer("The keys", one("WebhookKeys"), _WEBHOOK_KEYS)},
+    arguments=(
+        Parameter("project_id", "Whose secret; that of the caller's project when left out.", label="Project id"),
+    ),
+)
+LIST_SILENCES = Operation(
+    {200: Answer("Silences, the latest start first, also those that are over", list_of("Silence"), [_SILENCE], _NEXT)},
+    arguments=(_LIMIT, _marker("id")),
+)
+POST_SILENCE = Operation(
+    {201: Answer("It counts from its start on", one("Silence"), _SILENCE)},
+    summary="Make a silence",
+    body=one("SilenceToStore"),
+    body_example=_SILENCE_TO_STORE,
+    refusals=(404,),
+)
+DELETE_SILENCE = Operation({204: Answer("It is gone", None)}, summary="Remove a silence", refusals=(404,))
 QUERY_ALARMS = Operation(
     {200: Answer("Alarms that match, in the order asked for", list_of("Alarm"), [_ALARM], _NEXT)},
     arguments=(_marker("alarm_id"),),

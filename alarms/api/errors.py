@@ -9,11 +9,11 @@ from rest_framework.exceptions import PermissionDenied
 
 from alarms.rules.contract import BadRule
 from metering.api.callers import denied
-from metering.api.errors import NotAuthorized, NotFound
+from metering.api.errors import NotAuthorized, NotFound, Unacceptable
 from metering.queries.errors import QueryError, shorten
 
-__all__ = ["AlarmNotFound", "BadDefinition", "ForeignUser", "MemberNotFound", "OperatorsAction", "as_refusals", "operators_only",
-           "quota_exceeded"]  # fmt: skip
+__all__ = ["AlarmNotFound", "BadDefinition", "DeliveryNotFailed", "DeliveryNotFound", "ForeignUser", "MemberNotFound", "OperatorsAction",
+           "SilenceNotFound", "as_refusals", "operators_only", "quota_exceeded"]  # fmt: skip
 
 
 class BadDefinition(QueryError):
@@ -54,6 +54,28 @@ class MemberNotFound(NotFound):
 
     def __init__(self, alarm_id: str, project: str) -> None:
         super().__init__("Alarm", alarm_id, text=f"Alarm {shorten(alarm_id)} not found in project {shorten(project)}")
+
+
+class DeliveryNotFound(NotFound):
+    """No such delivery of the alarm."""
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__("Delivery", delivery_id, text=f"Delivery {shorten(delivery_id)} not found")
+
+
+class DeliveryNotFailed(Unacceptable):
+    """One that cannot be sent again: it is under way, or has arrived."""
+
+    def __init__(self, delivery_id: str, state: str) -> None:
+        text = f"Delivery {shorten(delivery_id)} is {state}: only one that failed or was silenced can be sent again"
+        super().__init__(text, status=409, code="delivery_not_failed", value=state)
+
+
+class SilenceNotFound(NotFound):
+    """No such silence, or none that the caller may see."""
+
+    def __init__(self, silence_id: str) -> None:
+        super().__init__("Silence", silence_id, text=f"Silence {shorten(silence_id)} not found")
 
 
 def quota_exceeded(user: str, project: str) -> PermissionDenied:

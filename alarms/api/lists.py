@@ -22,7 +22,7 @@ from metering.queries.patterns import fetch_matching
 
 from .scoping import read_id
 
-__all__ = ["ALARM_KEYS", "CHANGE_KEYS", "Key", "ListView", "complete_order"]
+__all__ = ["ALARM_KEYS", "CHANGE_KEYS", "Key", "ListView", "complete_order", "find_marked"]
 
 Row = TypeVar("Row", bound=Model)
 
@@ -87,7 +87,7 @@ class ListView(ApiView):
         """The first ``limit`` rows behind the marker. Raises QueryError, also for patterns that are no regular expressions."""
         marker = self.arguments.text("marker", None)
         if marker is not None:
-            rows = rows.filter(_behind(_find_marked(marker, among), order))
+            rows = rows.filter(_behind(find_marked(marker, among), order))
         found = _fetch(rows.order_by(*map(_order_by, order))[: limit + 1], patterns)
         shown = found[:limit]
         headers = {"Link": self.next_link(str(shown[-1].pk))} if len(found) > limit else {}
@@ -130,7 +130,8 @@ def _parse_key(text: str, keys: Mapping[str, str]) -> Key:
     return Key(keys[name], descending=direction.lower() == "desc")
 
 
-def _find_marked(marker: str, among: QuerySet[Row]) -> Row:
+def find_marked(marker: str, among: QuerySet[Row]) -> Row:
+    """The row that a marker names, among those that the caller may see. Raises InvalidInput."""
     id = read_id(marker)
     row = among.filter(pk=id).first() if id else None
     if row is None:

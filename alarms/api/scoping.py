@@ -6,14 +6,22 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from alarms.models import Alarm, AlarmChange
+from alarms.models import Alarm, AlarmChange, Delivery, Silence
 from metering.api.callers import Caller, denied
 from metering.queries.errors import shorten
 from metering.queries.filters import Scope
 
 from .errors import AlarmNotFound
 
-__all__ = ["check_may_change", "find_alarm", "read_id", "visible_alarms", "visible_changes"]
+__all__ = [
+    "check_may_change",
+    "find_alarm",
+    "read_id",
+    "visible_alarms",
+    "visible_changes",
+    "visible_deliveries",
+    "visible_silences",
+]
 
 
 def visible_alarms(scope: Scope) -> QuerySet[Alarm]:
@@ -23,6 +31,16 @@ def visible_alarms(scope: Scope) -> QuerySet[Alarm]:
 def visible_changes(scope: Scope) -> QuerySet[AlarmChange]:
     changes = AlarmChange.objects.all()
     return changes if scope.projects is None else changes.filter(on_behalf_of__in=scope.projects)
+
+
+def visible_deliveries(scope: Scope) -> QuerySet[Delivery]:
+    """Those of projects that the caller sees: one of an alarm that was given away stays with whom it was made for."""
+    deliveries = Delivery.objects.all()
+    return deliveries if scope.projects is None else deliveries.filter(project_id__in=scope.projects)
+
+
+def visible_silences(scope: Scope) -> QuerySet[Silence]:
+    return Silence.objects.all() if scope.projects is None else Silence.objects.filter(project_id__in=scope.projects)
 
 
 def find_alarm(text: str, alarms: QuerySet[Alarm]) -> Alarm:

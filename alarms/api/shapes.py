@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from alarms.models import Alarm, AlarmChange, Severity
+from alarms.models import Alarm, AlarmChange, Attempt, Delivery, Severity, Silence
 from metering.api.v2.shapes import format_time
 
 from .actions import ACTION_FIELDS
 
-__all__ = ["alarm_shape", "change_shape", "stored_shape"]
+__all__ = ["alarm_shape", "change_shape", "delivery_shape", "silence_shape", "stored_shape"]
 
 
 def stored_shape(alarm: Alarm) -> dict[str, Any]:
@@ -52,4 +52,43 @@ def change_shape(change: AlarmChange) -> dict[str, Any]:
         "project_id": change.project_id,
         "on_behalf_of": change.on_behalf_of,
         "timestamp": format_time(change.recorded_at),
+    }
+
+
+def delivery_shape(delivery: Delivery) -> dict[str, Any]:
+    """With its attempts, which are fetched before where there are several deliveries."""
+    return {
+        "id": str(delivery.id),
+        "url": delivery.url,
+        "state": delivery.state,
+        "transition": None if delivery.change_id is None else str(delivery.change_id),
+        "made_at": format_time(delivery.made_at),
+        "due_at": format_time(delivery.due_at),
+        "ended_at": None if delivery.ended_at is None else format_time(delivery.ended_at),
+        "attempts": [_attempt_shape(attempt) for attempt in delivery.attempts.all()],
+    }
+
+
+def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "begun_at": format_time(attempt.begun_at),
+        "status": attempt.status,
+        "duration_ms": attempt.duration_ms,
+        "outcome": attempt.outcome,
+    }
+
+
+def silence_shape(silence: Silence) -> dict[str, Any]:
+    return {
+        "id": str(silence.id),
+        "project_id": silence.project_id,
+        "alarm_id": None if silence.alarm_id is None else str(silence.alarm_id),
+        "name": silence.name,
+        "severity": None if silence.severity is None else Severity(silence.severity).label,
+        "starts_at": format_time(silence.starts_at),
+        "ends_at": format_time(silence.ends_at),
+        "comment": silence.comment,
+        "user_id": silence.user_id,
+        "made_at": format_time(silence.made_at),
     }

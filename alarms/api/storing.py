@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from alarms.deliveries import enable_actions
 from alarms.models import Alarm, AlarmChange, Schedule
 from metering.api.callers import Caller
 
@@ -43,7 +44,10 @@ def create_alarm(wanted: Definition, caller: Caller) -> Alarm:
 
 
 def replace_alarm(alarm_id: str, wanted: Definition, caller: Caller) -> Alarm:
-    """Put a definition in the place of another: what it does not say falls back to its default, the state too. Raises as above."""
+    """Put a definition in the place of another: what it does not say falls back to its default, the state too. Raises as above.
+
+    Actions that were disabled are told again: whoever puts an alarm says anew whom it is to tell.
+    """
     with transaction.atomic():
         alarm, now = _lock(alarm_id, caller)
         before = stored_shape(alarm)
@@ -61,11 +65,16 @@ def replace_alarm(alarm_id: str, wanted: Definition, caller: Caller) -> Alarm:
             # What the evaluator remembers is of another rule.
             alarm.memory = {}
         alarm.save()
-        changed = {name: value for name, value in after.items() if value != before[name] and name not in _TIMES}
+        enabled = enable_actions(alarm.id)
+        changed: dict[str, Any] = {
+            name: value for name, value in after.items() if value != before[name] and name not in _TIMES
+        }
         if changed:
             _record(
                 alarm, "rule change", changed, caller, now, severity=alarm.severity if "severity" in changed else None
             )
+        if enabled:
+            _record(alarm, "action enabled", {"urls": enabled}, caller, now)
         Schedule.objects.update_or_create(alarm=alarm, defaults={"due_at": now})
     return alarm
 

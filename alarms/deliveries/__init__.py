@@ -9,6 +9,6 @@ same id.
 from .leases import Leased, lease_due
 from .planning import plan
 from .reports import report
-from .revival import enable_action, send_again
+from .revival import enable_action, enable_actions, send_again
 
-__all__ = ["Leased", "enable_action", "lease_due", "plan", "report", "send_again"]
+__all__ = ["Leased", "enable_action", "enable_actions", "lease_due", "plan", "report", "send_again"]

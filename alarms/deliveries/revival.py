@@ -12,7 +12,7 @@ from alarms.models import Delivery, DeliveryState, DisabledAction
 from .schedule import GIVE_UP_AFTER
 from .wake import wake
 
-__all__ = ["enable_action", "send_again"]
+__all__ = ["enable_action", "enable_actions", "send_again"]
 
 
 def send_again(delivery_id: UUID, now: datetime) -> bool:
@@ -38,3 +38,12 @@ def send_again(delivery_id: UUID, now: datetime) -> bool:
 def enable_action(alarm_id: UUID, url: str) -> bool:
     """Let the alarm tell this URL again; False where it was not disabled."""
     return DisabledAction.objects.filter(alarm_id=alarm_id, url=url).delete()[0] > 0
+
+
+def enable_actions(alarm_id: UUID) -> list[str]:
+    """Let the alarm tell all its URLs again; returns those that were disabled."""
+    disabled = DisabledAction.objects.filter(alarm_id=alarm_id)
+    urls = sorted(disabled.values_list("url", flat=True))
+    if urls:
+        disabled.filter(url__in=urls).delete()
+    return urls

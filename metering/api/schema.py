@@ -62,6 +62,12 @@ _REFUSALS: Mapping[int, _Refusal] = {
         "Accept: text/plain: expected one that admits application/json",
         "text/plain",
     ),
+    409: _Refusal(
+        "Not as things stand",
+        "delivery_not_failed",
+        "Delivery c0a4b7f6-4a5e-4c0b-8d6e-3b1f7e2a9c44 is waiting: only one that failed or was silenced can be sent again",
+        "waiting",
+    ),
     410: _Refusal(
         "The question begins before the time from which samples are kept",
         "no_longer_kept",

@@ -17,7 +17,7 @@ _METER_COLUMNS = frozenset({"name", "meter", "counter_name"})
 _SAMPLE_COLUMNS = frozenset({"id", "message_id"})
 # Too wide for a table, and of no use to a person; they stand in the JSON below it.
 _LEFT_OUT = frozenset({"meter_id", "recorded_at", "links", "period", "duration_start", "duration_end", "raw",
-                       "ok_actions", "alarm_actions", "insufficient_data_actions", "time_constraints"})  # fmt: skip
+                       "ok_actions", "alarm_actions", "insufficient_data_actions", "time_constraints", "attempts"})  # fmt: skip
 # What a person looks for first; columns not named here follow.
 _FIRST = (
     *("generated", "event_type"),
@@ -98,8 +98,8 @@ def _target(column: str, value: str, row: Mapping[str, Any]) -> str:
     # Traits and alarms have names, too, and events have message ids.
     if column in _METER_COLUMNS and ("unit" in row or "counter_unit" in row):
         return f"{meter_path(value)}?limit=20"
-    if column in _SAMPLE_COLUMNS:
+    if column in _SAMPLE_COLUMNS and row.keys() & {"event_type", "meter", "counter_name"}:
         return event_path(value) if "event_type" in row else sample_path(value)
-    if column == "alarm_id" or (column == "name" and "alarm_id" in row):
+    if column == "alarm_id" or (column == "name" and row.keys() >= {"alarm_id", "state"}):
         return alarm_path(str(row["alarm_id"]))
     return resource_path(value) if column == "resource_id" else ""

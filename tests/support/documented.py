@@ -22,6 +22,7 @@ CHANGING = (
     (re.compile(r"marker=[\w-]+"), "marker=M"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}"), "TIME"),
     (re.compile(r"http://testserver"), SERVER),
+    (re.compile(r"(whsec|whpk)_[\w+/=]+"), r"\1_KEY"),
 )
 
 
@@ -83,6 +84,7 @@ class Reader:
         entry = read[0] if isinstance(read, list) and read else read
         if isinstance(entry, dict):
             self.known["SAMPLE"] = str(entry.get("id", entry.get("message_id", "")))
+            self.known["ID"] = str(entry.get("id", self.known.get("ID", "")))
             self.known["ALARM"] = entry.get("alarm_id", self.known.get("ALARM", ""))
         shown = [f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"] + [f"{k}: {v}" for k, v in answer.items()]
         return "\n".join(shown) if with_headers else "", read

@@ -7,6 +7,7 @@ import pytest
 from alarms.api.urls import urlpatterns
 from config.env import REPOSITORY
 from metering.api.views import ApiView
+from tests.support.defined_alarms import make_alarm, make_delivery
 from tests.support.documented import Reader, check_page, examples
 
 PAGE = REPOSITORY / "docs" / "alarms.md"
@@ -14,6 +15,9 @@ PAGE = REPOSITORY / "docs" / "alarms.md"
 
 @pytest.fixture
 def reader(db) -> Reader:
+    """With an alarm that has something to tell of its deliveries."""
+    told = make_alarm(project="p1", name="told", user_id="alice", description="An alarm whose receiver does not answer")
+    make_delivery(told, project="p1")
     return Reader()
 
 

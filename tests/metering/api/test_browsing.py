@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from metering.messages import sample_id
-from tests.support.defined_alarms import make_alarm
+from tests.support.defined_alarms import make_alarm, make_delivery, make_silence
 from tests.support.events import store_event
 from tests.support.routes import api_patterns
 from tests.support.samples import make_sample, store_samples
@@ -25,7 +25,8 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,imag
 def pages() -> list[str]:
     """A path for every page of the API, with what the store of these tests has in its place."""
     names = {"meter": "cpu", "resource_id": "r1", "sample_id": "{sample}", "message_id": "event-1", "event_type": "image.update",
-             "trait": "size", "alarm_id": "{alarm}", "project_id": "p1"}  # fmt: skip
+             "trait": "size", "alarm_id": "{alarm}", "delivery_id": "{delivery}", "silence_id": "{silence}",
+             "project_id": "p1"}  # fmt: skip
     paths = (str(pattern.pattern).strip("^$").replace("/?", "").replace("(/.*)?", "") for pattern in api_patterns())
     named = ("/" + re.sub(r"\(\?P<(\w+)>[^)]*\)", lambda match: names[match[1]], path) for path in paths)
     return sorted({path for path in named if "[0-9]" not in path and path != "/schema"})
@@ -45,11 +46,13 @@ def person(operator):
     client.force_login(operator.user)
     client.sample = str(sample_id(batch.batch_id, 0))
     client.alarm = make_alarm(project="p1")
+    client.delivery = make_delivery(client.alarm, project="p1")
+    client.silence = make_silence(project="p1", name="disk *")
     return client
 
 
 def filled(path: str, client: Client) -> str:
-    return path.replace("{sample}", client.sample).replace("{alarm}", client.alarm)
+    return re.sub(r"\{(\w+)\}", lambda name: getattr(client, name[1]), path)
 
 
 def page_of(client: Client, path: str) -> str:

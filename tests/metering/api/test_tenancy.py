@@ -19,13 +19,13 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from alarms.models import Alarm, AlarmChange, AlarmQuota
+from alarms.models import Alarm, AlarmChange, AlarmQuota, WebhookSecret
 from metering.api.pages import write_marker
 from metering.api.views import ApiView
 from metering.collector import ingestion, posting
 from metering.messages import sample_id
 from metering.models import AgentKey, ApiToken, Batch, Membership, Meter, ParkedBatch, Quarantine, Resource
-from tests.support.defined_alarms import make_alarm
+from tests.support.defined_alarms import make_alarm, make_delivery, make_silence
 from tests.support.events import make_event, store_events
 from tests.support.samples import make_sample, store_samples
 
@@ -46,6 +46,8 @@ VALUES = {
     "event_type": ("secret.event", "shared.event"),
     "trait": ("secret-trait", "shared-trait"),
     "alarm_id": ("{alarm}", "{gone}", "{own}", "secret-alarm"),
+    "delivery_id": ("{delivery}", "secret-delivery"),
+    "silence_id": ("{silence}", "secret-silence"),
     "project_id": ("secret-project", "p9"),
     # Of the admin.
     "object_id": ("{user}", "{token}", "{batch}", "{meter}", "{resource}", "{key}", "{sample}", "{quarantine}", "{parked}",
@@ -141,6 +143,11 @@ POSTS: dict[str, tuple[Any, ...]] = {
         {"type": "event", "event_rule": {"event_type": "secret.*"}, "start": HOUR.format(0), "end": HOUR.format(59)},
         {"type": "combination", "combination_rule": {"alarm_ids": ["{alarm}", "{own}"]}, "start": "2016", "end": "2017"},
     ),
+    "alarm-delivery-send": ({},),
+    "silences": (
+        {"project_id": "secret-project", "ends_at": "2099-01-01T00:00:00"},
+        {"alarm_id": "{alarm}", "ends_at": "2099-01-01T00:00:00"},
+    ),
     "quotas": ({"project_id": "secret-project", "quotas": [{"resource": "alarms", "limit": 1}]},),
     "login": (),
     "logout": (),
@@ -195,7 +202,7 @@ QUERIES = (
     ),
     f"{_WINDOW}&period=600&groupby=resource_id&aggregate.func=sum",
     *(f"limit=1&marker={marker}" for marker in _MARKERS),
-    *(f"limit=1&marker={{{name}}}" for name in ("alarm", "change", "own")),
+    *(f"limit=1&marker={{{name}}}" for name in ("alarm", "change", "own", "delivery", "silence")),
     *("sort=name", "sort=severity:desc&sort=user_id", "project_id=secret-project", "project_id=p9"),
     f"unique=1&limit=1&marker={write_marker('unique meters', ('a', 'a', 'a'))}",
 )
@@ -236,7 +243,8 @@ API = tuple(route for route in ROUTES if route not in ADMIN)
 # Those that answer with a tenant's data; all others are the same for everybody.
 DATA = {"meters", "meter", "statistics", "resources", "resource", "samples", "sample", "query-samples",
         "events", "event", "event-types", "trait-kinds", "traits",
-        "alarms", "alarm", "alarm-state", "alarm-history", "alarm-backtest", "query-alarms", "query-alarm-history", "quotas"}  # fmt: skip
+        "alarms", "alarm", "alarm-state", "alarm-history", "alarm-backtest", "alarm-deliveries", "webhook-keys",
+        "query-alarms", "query-alarm-history", "silences", "silence", "quotas"}  # fmt: skip
 OPEN = {
     "versions",
     "healthz",
@@ -244,6 +252,8 @@ OPEN = {
     "healthcheck",
     # Only operators may ask it anything.
     "quota",
+    # Tells of nothing but by posting.
+    "alarm-delivery-send",
     # Answers nobody.
     "metrics",
     "login",
@@ -333,6 +343,13 @@ def make_secrets() -> dict[str, str]:
     make_alarm(project="secret-project", name="shared-alarm", user_id="stranger")
     gone = make_alarm(project="secret-project", name="secret-gone")
     Alarm.objects.filter(id=gone).delete()
+    delivery = make_delivery(alarm, project="secret-project", url="https://secret.example/")
+    # Made before the alarm was the caller's.
+    own = str(Alarm.objects.get(project_id="p9").pk)
+    make_delivery(own, project="secret-project", url="https://secret.example/")
+    make_delivery(gone, project="secret-project")
+    # An operator who asks for it makes one.
+    WebhookSecret.objects.update_or_create(project_id="secret-project", defaults={"secret": "whsec_c2VjcmV0"})
     AlarmQuota.objects.create(project_id="secret-project", limit=7)
     entry = Quarantine.objects.create(digest=b"1" * 32, reason="out_of_scope", detail="secret-detail", message=b"x")
     parked = ParkedBatch.objects.create(id=sample_id(stored.batch_id, 9), message=b"secret")
@@ -349,7 +366,9 @@ def make_secrets() -> dict[str, str]:
         "{alarm}": alarm,
         "{gone}": gone,
         "{change}": str(AlarmChange.objects.get(alarm_id=alarm).pk),
-        "{own}": str(Alarm.objects.get(project_id="p9").pk),
+        "{delivery}": delivery,
+        "{silence}": make_silence(project="secret-project", name="secret *", alarm_id=alarm),
+        "{own}": own,
     }
 
 
@@ -387,7 +406,10 @@ def tenant(stranger, settings):
     settings.CELOMETER_API_REQUESTS_PER_MINUTE = settings.CELOMETER_API_FAILURES_PER_MINUTE = 1_000_000
     make_world(project="p9", user="shared-user", name="shared-name", names=SHARED, volume=1)
     make_events(project="p9", user="stranger", name="shared", value=2)
-    make_alarm(project="p9", name="shared-alarm", user_id="stranger")
+    make_delivery(make_alarm(project="p9", name="shared-alarm", user_id="stranger"), project="p9")
+    make_silence(project="p9", name="shared *")
+    # Drawn at random where there is none yet.
+    WebhookSecret.objects.create(project_id="p9", secret="whsec_b3du")
     return stranger
 
 
