@@ -51,7 +51,8 @@ lint: .ready-dev ## style, types, the import contract, missing migrations
 
 # Two at a time go those that start no processes of their own and share nothing; pytest ends with 5 where PYTEST_ARGS leave it none.
 SIDE_BY_SIDE := $(addprefix tests/,alarms/api alarms/admin alarms/rules agents/notifications/definitions agents/pipeline \
-	metering/api metering/messages metering/queries metering/statistics)
+	metering/admin metering/api metering/management metering/messages metering/queries metering/rollups metering/simulation \
+	metering/statistics)
 
 test: lint ## lint, then all tests, on real servers; PYTEST_ARGS="-k name" narrows them
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SIDE_BY_SIDE) $(PYTEST_ARGS) || [ $$? -eq 5 ]

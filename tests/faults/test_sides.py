@@ -41,11 +41,11 @@ def test_a_role_that_cannot_do_its_work_ends(stage: Stage, broker_url: str, data
         CELOMETER_DATABASE_URL=database_url,
         CELOMETER_CONFIG_DIR=str(stage.directory),
     )
-    unreadable = "polling.yaml: expected a list under the key sources"
+    unreadable = "polling.yaml:1: expected a list under the key sources"
     roles = {
         stage.beat(environment=environment): unreadable,
         stage.worker("compute", environment=environment): unreadable,
-        stage.role("all", "celery", "-A", "config", "worker", environment=environment): "RefusedQueue",
+        stage.role("all", "celery", "-A", "config", "worker", environment=environment): "celometer: queue",
     }
     for role in roles:
         role.start()
