@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from django.conf import settings
 
-from .definition_files import BadDefinitions, Mistake
+from .definition_files import BadDefinitions, Mistake, collect
 from .notifications.rules import Rules, read_rules
 from .polling import Source, load_sources, unknown_meters
 from .registry import load_registry
@@ -26,7 +26,6 @@ _CALLED = {
     "meter.yaml": "Celometer's is meters.yaml, or any file in meters.d/",
     "gnocchi_resources.yaml": "Celometer has no Gnocchi: its own store needs no such file",
 }
-Read = TypeVar("Read")
 
 
 class Checked(NamedTuple):
@@ -42,22 +41,14 @@ def check_files(own: Path | None, shipped: Path) -> Checked:
     """Read all files as the roles would. Raises BadDefinitions with the mistakes of all of them."""
     require_directory(own)
     mistakes: list[Mistake] = []
-    rules = _collect(mistakes, lambda: read_rules(own, shipped))
+    rules = collect(mistakes, lambda: read_rules(own, shipped))
     polling = place_of("polling.yaml", own, shipped)
-    sources = _collect(mistakes, lambda: load_sources(polling))
+    sources = collect(mistakes, lambda: load_sources(polling))
     if rules is None or sources is None:
         raise BadDefinitions(mistakes)
     known = list(load_registry(libvirt_uri=settings.CELOMETER_LIBVIRT_URI).pollsters)
     unknown = [Mistake(polling, line, text) for line, text in unknown_meters(sources, known)]
     return Checked(rules, sources, [*rules.warnings, *unknown, *_unread(own)], rules.meters.notes)
-
-
-def _collect(mistakes: list[Mistake], read: Callable[[], Read]) -> Read | None:
-    try:
-        return read()
-    except BadDefinitions as error:
-        mistakes += error.mistakes
-        return None
 
 
 def _unread(own: Path | None) -> Iterator[Mistake]:

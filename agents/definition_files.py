@@ -7,13 +7,15 @@ what is wrong in ``Mistakes`` and raises all of it at once: an operator mends a 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
-__all__ = ["BadDefinitions", "Listing", "Mapping", "Mistake", "Mistakes", "read_definitions"]
+__all__ = ["BadDefinitions", "Listing", "Mapping", "Mistake", "Mistakes", "collect", "read_definitions"]
+
+Read = TypeVar("Read")
 
 
 class Mistake(NamedTuple):
@@ -66,6 +68,15 @@ class Mistakes:
         """Raise BadDefinitions with all that was found, in the order of the file."""
         if self.found:
             raise BadDefinitions(sorted(self.found, key=lambda mistake: mistake.line))
+
+
+def collect(mistakes: list[Mistake], read: Callable[[], Read]) -> Read | None:
+    """What ``read`` gives; None where it raises BadDefinitions, whose mistakes are added: one bad file keeps no other from being read."""
+    try:
+        return read()
+    except BadDefinitions as error:
+        mistakes += error.mistakes
+        return None
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

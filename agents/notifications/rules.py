@@ -6,11 +6,11 @@ definitions in its ``meters.d/*.yaml`` come before those of ``meters.yaml``, met
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from agents.definition_files import BadDefinitions, Mistake
+from agents.definition_files import BadDefinitions, Mistake, collect
 from agents.pipeline.definition import Pipelines
 from agents.pipeline.files import pipeline_places, read_pipelines
 from agents.reloading import Reloaded, place_of, require_directory
@@ -24,7 +24,6 @@ __all__ = ["SOURCE", "Rules", "read_rules", "rules_files"]
 SOURCE = "openstack"
 _METERS, _EVENTS = "meters.yaml", "events.yaml"
 _MORE_METERS = "meters.d"
-Read = TypeVar("Read")
 
 
 class Rules(NamedTuple):
@@ -49,20 +48,12 @@ def read_rules(own: Path | None, shipped: Path) -> Rules:
     """Read all files. Raises BadDefinitions with the mistakes of all of them."""
     require_directory(own)
     mistakes: list[Mistake] = []
-    meters = _collect(mistakes, lambda: read_meters(_meter_places(own, shipped), source=SOURCE))
-    events = _collect(mistakes, lambda: read_events(place_of(_EVENTS, own, shipped), source=SOURCE))
-    pipelines = _collect(mistakes, lambda: read_pipelines(own, shipped))
+    meters = collect(mistakes, lambda: read_meters(_meter_places(own, shipped), source=SOURCE))
+    events = collect(mistakes, lambda: read_events(place_of(_EVENTS, own, shipped), source=SOURCE))
+    pipelines = collect(mistakes, lambda: read_pipelines(own, shipped))
     if meters is None or events is None or pipelines is None:
         raise BadDefinitions(mistakes)
     return Rules(meters, events, pipelines)
-
-
-def _collect(mistakes: list[Mistake], read: Callable[[], Read]) -> Read | None:
-    try:
-        return read()
-    except BadDefinitions as error:
-        mistakes += error.mistakes
-        return None
 
 
 def _meter_places(own: Path | None, shipped: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agents.contract import BadParameters, Transformer
-from agents.definition_files import BadDefinitions, Listing, Mapping, Mistakes, read_definitions
+from agents.definition_files import BadDefinitions, Listing, Mapping, Mistake, Mistakes, collect, read_definitions
 from agents.globs import glob_problem, is_wanted
 
 __all__ = ["COLLECTOR", "Pipeline", "Pipelines", "load_pipelines"]
@@ -110,16 +110,14 @@ def load_pipelines(
 
     ``transformers`` makes a transformer of a sink's parameters, by name; ``url_problem`` is not asked about ``collector://``.
     """
-    mistakes, read = [], []
-    for path, kind in ((samples_path, "meters"), (events_path, "events")):
-        file = _File(path, kind=kind, transformers=transformers, url_problem=url_problem)
-        try:
-            read.append(file.read())
-        except BadDefinitions as error:
-            mistakes += error.mistakes
-    if mistakes:
+    mistakes: list[Mistake] = []
+    samples, events = (
+        collect(mistakes, _File(path, kind=kind, transformers=transformers, url_problem=url_problem).read)
+        for path, kind in ((samples_path, "meters"), (events_path, "events"))
+    )
+    if samples is None or events is None:
         raise BadDefinitions(mistakes)
-    return Pipelines(*read)
+    return Pipelines(samples, events)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -16,11 +16,12 @@ from django.utils.safestring import SafeString
 
 from alarms.models import Alarm, AlarmChange, Delivery, DisabledAction
 from alarms.rules.decision import ALARM, INSUFFICIENT, OK
-from metering.admin.base import ReadOnlyAdmin, parse_uuid, show_id, show_json
+from metering.admin.base import ReadOnlyAdmin, show_id, show_json
 
 from .charts import draw
 from .lag import find_lag, lag_of, overdue_alarms, show_duration
 from .pictures import read_pictures
+from .searches import search
 
 __all__ = ["AlarmAdmin", "show_state"]
 
@@ -88,16 +89,9 @@ class AlarmAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Alarm], search_term: str
     ) -> tuple[QuerySet[Alarm], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if "\x00" in term:
-            return queryset.none(), False
-        wanted = parse_uuid(term)
-        if wanted and (found := queryset.filter(pk=wanted)).exists():
-            return found, False
-        # The ids of projects look like those of alarms.
-        return queryset.filter(project_id=term) | queryset.filter(name__icontains=term), False
+        return search(
+            queryset, search_term, ids=("pk",), words=lambda term: Q(project_id=term) | Q(name__icontains=term)
+        )
 
     def changelist_view(self, request: HttpRequest, extra_context: Mapping[str, Any] | None = None) -> HttpResponse:
         lag = find_lag(timezone.now())

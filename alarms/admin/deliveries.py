@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -16,6 +16,7 @@ from alarms.models import Attempt, Delivery, DisabledAction
 from metering.admin.base import OperatorAdmin, parse_uuid
 
 from .links import alarm_link, with_alarm_name
+from .searches import search
 
 __all__ = ["DeliveryAdmin", "DisabledActionAdmin"]
 
@@ -88,16 +89,9 @@ class DeliveryAdmin(_LookedAt):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
     ) -> tuple[QuerySet[Delivery], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if "\x00" in term:
-            return queryset.none(), False
-        wanted = parse_uuid(term)
-        for fields in ({"alarm_id": wanted}, {"pk": wanted}) if wanted else ():
-            if (found := queryset.filter(**fields)).exists():
-                return found, False
-        return queryset.filter(project_id=term) | queryset.filter(receiver=term), False
+        return search(
+            queryset, search_term, ids=("alarm_id", "pk"), words=lambda term: Q(project_id=term) | Q(receiver=term)
+        )
 
     @admin.display(description="state")
     def state_word(self, delivery: Delivery) -> str:

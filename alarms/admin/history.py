@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from alarms.models import AlarmChange
-from metering.admin.base import ReadOnlyAdmin, parse_uuid, show_id, show_json
+from metering.admin.base import ReadOnlyAdmin, show_id, show_json
 
 from .links import alarm_link, with_alarm_name
+from .searches import search
 
 __all__ = ["AlarmChangeAdmin"]
 
@@ -55,16 +56,7 @@ class AlarmChangeAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AlarmChange], search_term: str
     ) -> tuple[QuerySet[AlarmChange], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if "\x00" in term:
-            return queryset.none(), False
-        wanted = parse_uuid(term)
-        for fields in ({"alarm_id": wanted}, {"pk": wanted}) if wanted else ():
-            if (found := queryset.filter(**fields)).exists():
-                return found, False
-        return queryset.filter(on_behalf_of=term), False
+        return search(queryset, search_term, ids=("alarm_id", "pk"), words=lambda term: Q(on_behalf_of=term))
 
     @admin.display(description="state")
     def state(self, change: AlarmChange) -> str:

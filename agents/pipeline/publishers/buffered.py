@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,24 +13,24 @@ from .buffer import Buffer, Entry, Limits, Outcome
 __all__ = ["BufferedPublisher", "limits_of"]
 
 
-class BufferedPublisher:
+class BufferedPublisher(ABC):
     """A publisher of the contract; its kind adds ``sample_entry``, ``send`` and, where it takes them, ``event_entry``."""
 
     def __init__(self, address: Address, limits: Limits) -> None:
         self.address = address
         self._buffer = Buffer(address.shown, self.send, limits)
 
-    def sample_entry(self, outgoing: Outgoing) -> Entry:
-        raise NotImplementedError
+    @abstractmethod
+    def sample_entry(self, outgoing: Outgoing) -> Entry: ...
 
     def event_entry(self, event: Event) -> Entry:
         raise ValueError(f"{self.address.scheme}:// takes samples only")
 
+    @abstractmethod
     def send(self, batch: Sequence[Entry], timeout_seconds: float) -> Outcome:
         """Called by the sending thread alone. Raises nothing for what can be foreseen; errors name no credentials."""
-        raise NotImplementedError
 
-    def release(self) -> None:
+    def release(self) -> None:  # noqa: B027 - files have nothing to let go of
         """Let go of connections, after the last ``send``."""
 
     def publish_samples(self, samples: Sequence[Outgoing]) -> None:
